@@ -1,0 +1,227 @@
+"""python -m fer predict | analyze | train | evaluate | bench | fetch"""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from fer.config import YUNET_FILE, Settings
+from fer.errors import FerError
+from fer.labels import LABELS
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; 0, or 2 after a sentence on stderr."""
+    args = _parser().parse_args(argv)
+    try:
+        run: Callable[[argparse.Namespace, Settings], None] = args.run
+        run(args, Settings.from_env(os.environ))
+    except FerError as error:
+        print(f"fer: {error}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nothing more to flush at exit
+        return 2
+    except OSError as error:
+        print(f"fer: {error.filename or 'the system'}: {error.strerror or error}.", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("fer: stopped.", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _predict(args: argparse.Namespace, settings: Settings) -> None:
+    from fer import classify, detect, photo
+
+    detector, classifier = detect.choose(settings).create(settings), classify.load(settings.model)
+    documents: list[dict[str, Any]] = []
+    for path in args.image:
+        try:
+            frame = photo.decode(path.read_bytes())
+        except FerError as error:
+            raise type(error)(f"{path}: {error}") from error
+        readings = photo.read_faces(frame, detector, classifier, settings.confidence_floor)
+        documents.append({"path": str(path), "faces": photo.as_records(readings)})
+        if not args.json:
+            print(f"{path}: {len(readings)} face{'' if len(readings) == 1 else 's'}")
+            for number, face in enumerate(documents[-1]["faces"], 1):
+                top = sorted(face["probs"].items(), key=lambda item: -item[1])[:3]
+                print(f"  {number}. {face['label']:9} " + "  ".join(f"{label} {p:.0%}" for label, p in top))
+    if args.json:
+        _print_json(documents)
+
+
+def _analyze(args: argparse.Namespace, settings: Settings) -> None:
+    from fer import classify, detect, report, video
+    from fer.aggregate import overall
+    from fer.pipeline import Options, Pipeline
+
+    if not args.video.is_file():
+        raise FerError(f"There is no file {args.video}.")
+    detector = detect.choose(settings).create(settings)
+    pipeline = Pipeline(detector, classify.load(settings.model), Options.of(settings))
+    result = video.analyse(args.video, args.out, pipeline, 1 / settings.analyses_per_s, _Progress())
+    page = args.out / "report.html"
+    page.write_text(report.html(args.video.name, result.slots, result.duration_s), encoding="utf-8")
+    mean = overall(result.slots).tolist() if result.slots else None
+    if args.json:
+        _print_json(
+            {
+                "path": str(args.video),
+                "duration_s": round(result.duration_s, 3),
+                "analysed": result.analysed,
+                "with_faces": result.with_faces,
+                "damaged": result.damaged,
+                "slots": len(result.slots),
+                "probs": dict(zip(LABELS, (round(p, 4) for p in mean), strict=True)) if mean else None,
+                "files": [str(file) for file in (result.timeline, result.faces, page)],
+            }
+        )
+        return
+    print(f"{result.analysed} pictures analysed, {result.with_faces} with a face, {result.damaged} damaged.")
+    print(f"Written: {result.timeline}, {result.faces}, {page}")
+
+
+class _Progress:
+    """A progress bar on stderr, drawn anew at each whole per cent."""
+
+    def __init__(self) -> None:
+        self._shown = -1
+
+    def __call__(self, done_s: float, total_s: float) -> None:
+        percent = min(100, int(100 * done_s / total_s)) if total_s else int(done_s / 60)
+        if percent == self._shown:
+            return
+        self._shown = percent
+        bar = f"[{'█' * (percent // 4):<25}] {percent:3d}%" if total_s else f"{percent} minutes"
+        print(f"\r{bar}", end="\n" if percent == 100 else "", file=sys.stderr, flush=True)
+
+
+def _train(args: argparse.Namespace, settings: Settings) -> None:
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    from fer import dataset, training
+
+    recipe = training.Recipe(epochs=args.epochs, batch_size=args.batch_size, seed=args.seed, precision=args.precision)
+    data, held = dataset.load(args.data, "train"), dataset.load(args.data, "test")
+    votes = dataset.load_votes(args.ferplus) if args.ferplus else {}
+    _say_skipped(data.skipped + held.skipped)
+    print(f"{len(data)} training and {len(held)} validation images.")
+    card = training.train(data, held, votes, recipe, args.out, args.data.name)
+    print(
+        f"{args.out}.tflite: accuracy {card.metrics['accuracy']:.2%}, macro recall {card.metrics['macro_recall']:.2%}"
+    )
+
+
+def _evaluate(args: argparse.Namespace, settings: Settings) -> None:
+    from fer import classify, dataset, evaluation
+
+    classifier = classify.load(args.model or settings.model)
+    data = dataset.load(args.data, args.split)
+    votes = dataset.load_votes(args.ferplus) if args.ferplus else None
+    _say_skipped(data.skipped)
+    result = asdict(evaluation.evaluate(classifier, data, votes, tuple(classifier.card.outputs)))
+    if args.json:
+        _print_json({key: value for key, value in result.items() if value is not None})
+        return
+    print(f"{classifier.card.name} on {result['n']} images of {args.data} ({args.split})")
+    for name in ("accuracy", "macro_recall", "macro_f1", "ece", "ferplus_accuracy"):
+        if result[name] is not None:
+            print(f"  {name:17} {result[name]:.2%}")
+    print("\nrecall and confusion (rows: label, columns: reading)\n" + " " * 19 + "".join(f"{x:>9}" for x in LABELS))
+    for label, row in zip(LABELS, result["confusion"], strict=True):
+        print(f"  {label:9}{result['recall'][label]:>7.1%} " + "".join(f"{n:>9}" for n in row))
+
+
+def _bench(args: argparse.Namespace, settings: Settings) -> None:
+    from fer import bench
+
+    results = bench.run(args.names, settings, args.repeats)
+    if args.json:
+        _print_json(results)
+        return
+    print(f"{'':24}{'median':>10}{'p95':>10}{'n':>7}")
+    for name, figures in results.items():
+        unit = "ms" if "median_ms" in figures else "MB"
+        values = [figures.get(f"{kind}_{unit.lower()}") for kind in ("median", "p95")]
+        print(f"{name:24}" + "".join(f"{v:>7.2f} {unit}" for v in values if v is not None) + f"{figures['n']:>7}")
+
+
+def _fetch(args: argparse.Namespace, settings: Settings) -> None:
+    from fer import detect
+
+    if YUNET_FILE.is_file():
+        return
+    detect.fetch_yunet(YUNET_FILE)
+    print("YuNet's face detector was fetched.")
+
+
+def _say_skipped(skipped: Iterable[str]) -> None:
+    lines = list(skipped)
+    for line in lines[:20]:
+        print(f"left out: {line}", file=sys.stderr)
+    if lines:
+        print(f"{len(lines)} entries were left out.", file=sys.stderr)
+
+
+def _print_json(document: Any) -> None:
+    json.dump(document, sys.stdout, indent=1)
+    print()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m fer", description="Facial expressions: read, train, evaluate.")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    predict = commands.add_parser("predict", help="read every face of pictures")
+    predict.add_argument("image", nargs="+", type=Path)
+    predict.set_defaults(run=_predict)
+
+    analyze = commands.add_parser("analyze", help="the timeline of a recorded class")
+    analyze.add_argument("video", type=Path)
+    analyze.add_argument("--out", type=Path, required=True, help="the folder for timeline.csv, faces.csv, report.html")
+    analyze.set_defaults(run=_analyze)
+
+    train = commands.add_parser("train", help="train a model on FER2013")
+    train.add_argument("--data", type=Path, required=True, help="the zip, an unpacked Kaggle folder, or fer2013.csv")
+    train.add_argument("--ferplus", type=Path, help="FER+ votes (fer2013new.csv), for a second head")
+    train.add_argument("--out", type=Path, required=True, help="models/NAME, without an ending")
+    train.add_argument("--epochs", type=_positive, default=56)
+    train.add_argument("--batch-size", type=_positive, default=128)
+    train.add_argument("--seed", type=int, default=1)
+    train.add_argument("--precision", choices=("bfloat16", "float32"), default="bfloat16")
+    train.set_defaults(run=_train)
+
+    evaluate = commands.add_parser("evaluate", help="the figures of a model on labelled faces")
+    evaluate.add_argument("--data", type=Path, required=True, help="the zip, an unpacked Kaggle folder, or fer2013.csv")
+    evaluate.add_argument("--split", default="test", help="train, test (PublicTest) or private (PrivateTest)")
+    evaluate.add_argument("--ferplus", type=Path, help="FER+ votes (fer2013new.csv)")
+    evaluate.add_argument("--model", type=Path, help="another model than FER_MODEL")
+    evaluate.set_defaults(run=_evaluate)
+
+    bench = commands.add_parser("bench", help="speed and memory on this machine, one thread")
+    bench.add_argument("names", nargs="*", metavar="NAME", help="which to run; default all that print milliseconds")
+    bench.add_argument("--repeats", type=_positive, default=200)
+    bench.set_defaults(run=_bench)
+
+    for command in (predict, analyze, evaluate, bench):
+        command.add_argument("--json", action="store_true", help="print one JSON document on stdout")
+
+    fetch = commands.add_parser("fetch", help="fetch the YuNet face detector into .cache (./setup.sh does it)")
+    fetch.set_defaults(run=_fetch)
+    return parser
+
+
+def _positive(text: str) -> int:
+    value = int(text) if text.isdigit() else 0
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number above 0, not {text!r}")
+    return value
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,161 @@
+"""From readings to the mood of a class: buckets per face, slots per class, the view an instructor gets."""
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fer.labels import LABELS, UNCERTAIN, VALENCE
+from fer.types import Bucket, Presence, Reading, Slot
+
+SLOT_S = 5.0
+HEADING = ("start_s", "n_faces", *LABELS, UNCERTAIN, "valence")  # of a timeline as a table
+NOW_S = 10.0  # "now" is the last ten seconds, and who was not heard of for so long is not connected
+
+
+class BucketFiller:
+    """Gathers the readings of one stream into buckets of SLOT_S seconds.
+
+    Faces are counted by seat: a face that is lost and found again under another id within a slot takes the
+    seat that is free, so that one restless person is never counted as two.
+    """
+
+    def __init__(self, class_id: int, stream_id: str) -> None:
+        self._class_id, self._stream_id = class_id, stream_id
+        self._start = -math.inf
+        self._seat_of: dict[int, int] = {}
+        self._sums: dict[int, tuple[int, NDArray[np.float64]]] = {}
+
+    def add(self, readings: Sequence[Reading], now: float) -> list[Bucket]:
+        """Take in the readings of one frame; returns the buckets as they stand, the unfinished one included.
+
+        Writing an unfinished bucket again with more readings replaces it, so nothing waits for its end. A
+        clock that steps back within a slot stays in that slot.
+        """
+        start = math.floor(now / SLOT_S) * SLOT_S
+        if start != self._start:
+            self._start, self._sums = start, {}
+        touched = []
+        for seat, reading in zip(self._seats(readings), readings, strict=True):
+            n, total = self._sums.get(seat, (0, np.zeros(len(LABELS))))
+            certain = reading.probs if reading.label != UNCERTAIN else 0.0
+            self._sums[seat] = (n + 1, total + certain)
+            touched.append(seat)
+        return [
+            Bucket(self._class_id, self._stream_id, seat, self._start, *self._sums[seat]) for seat in sorted(touched)
+        ]
+
+    def _seats(self, readings: Sequence[Reading]) -> list[int]:
+        """A seat for each face of the frame: its own while nobody sits there, else the lowest that is free."""
+        taken: dict[int, int] = {}
+        for reading in readings:
+            seat = self._seat_of.get(reading.face_id)
+            if seat is not None and seat not in taken.values():
+                taken[reading.face_id] = seat
+        for reading in readings:
+            if reading.face_id not in taken:
+                taken[reading.face_id] = next(s for s in range(len(readings)) if s not in taken.values())
+        self._seat_of = taken
+        return [taken[reading.face_id] for reading in readings]
+
+
+def merge(buckets: Iterable[Bucket]) -> list[Slot]:
+    """The slots of one class, oldest first; every face weighs the same however many readings it has.
+
+    Of several buckets with the same stream, face and start the one with the most readings counts.
+    """
+    newest: dict[tuple[float, str, int], Bucket] = {}
+    for bucket in buckets:
+        key = (bucket.start, bucket.stream_id, bucket.face_id)
+        if bucket.n > 0 and (key not in newest or bucket.n > newest[key].n):
+            newest[key] = bucket
+    means: dict[float, list[NDArray[np.float64]]] = {}
+    for (start, _, _), bucket in newest.items():
+        means.setdefault(start, []).append(bucket.prob_sum / bucket.n)
+    return [Slot(start, len(rows), np.mean(rows, axis=0)) for start, rows in sorted(means.items())]
+
+
+def above_floor(slots: Iterable[Slot], min_group: int) -> list[Slot]:
+    """The slots in which at least `min_group` faces contributed: the others are not to be shown or kept."""
+    return [slot for slot in slots if slot.n_faces >= min_group]
+
+
+def coarsen(slots: Sequence[Slot], most: int = 240) -> list[Slot]:
+    """At most about `most` slots, neighbours merged by their number of faces; n_faces becomes their mean."""
+    if len(slots) <= most:
+        return list(slots)
+    width = math.ceil((slots[-1].start - slots[0].start + SLOT_S) / most / SLOT_S) * SLOT_S
+    bins: dict[float, list[Slot]] = {}
+    for slot in slots:
+        bins.setdefault(math.floor(slot.start / width) * width, []).append(slot)
+    return [
+        Slot(
+            start,
+            round(sum(slot.n_faces for slot in group) / len(group)),
+            overall(group),
+        )
+        for start, group in sorted(bins.items())
+    ]
+
+
+def overall(slots: Sequence[Slot]) -> NDArray[np.float64]:
+    """The mean over time of one slot or more, each weighing by its faces.  # (7,)"""
+    return np.asarray(np.average([slot.mean_probs for slot in slots], axis=0, weights=[s.n_faces for s in slots]))
+
+
+def table(slots: Iterable[Slot], origin: float = 0.0) -> Iterator[list[Any]]:
+    """The timeline as rows to write, the heading first; `start_s` counts from `origin`."""
+    yield list(HEADING)
+    for slot in slots:
+        yield row(slot, origin)
+
+
+def row(slot: Slot, origin: float = 0.0) -> list[Any]:
+    """One line of `table`."""
+    shares = [round(float(p), 4) for p in (*slot.mean_probs, uncertain_share(slot.mean_probs))]
+    return [round(slot.start - origin, 3), slot.n_faces, *shares, round(valence(slot.mean_probs), 4)]
+
+
+def valence(mean_probs: NDArray[np.float64]) -> float:
+    """How pleasant the expressions are, −1..1; uncertain readings, surprise and neutral pull towards 0."""
+    return float(mean_probs @ np.array(VALENCE))
+
+
+def uncertain_share(mean_probs: NDArray[np.float64]) -> float:
+    """The share of readings that named no expression, 0..1."""
+    return float(np.clip(1 - mean_probs.sum(), 0, 1))
+
+
+@dataclass(frozen=True)
+class Mood:
+    """What an instructor may know of a class at one moment.
+
+    `now` is None, and `withheld` says why in a sentence, while fewer than the group floor contribute.
+    """
+
+    connected: int
+    contributing: int
+    now: Slot | None
+    withheld: str
+
+
+def mood(presences: Sequence[Presence], latest: Slot | None, min_group: int, at: float) -> Mood:
+    """The mood at time `at` of those who were heard of in the last NOW_S seconds."""
+    here = [presence for presence in presences if at - presence.seen_at < NOW_S]
+    contributing = sum(presence.n_faces for presence in here)
+    shown = latest if latest and min(contributing, latest.n_faces) >= min_group else None
+    return Mood(len(here), contributing, shown, "" if shown else _why_withheld(len(here), contributing, min_group))
+
+
+def _why_withheld(connected: int, contributing: int, min_group: int) -> str:
+    if not connected:
+        return "Nobody is connected yet. Share the link; the mood appears here as soon as enough students contribute."
+    if contributing < min_group:
+        return (
+            f"The mood is withheld: {contributing} of at least {min_group} faces contribute. "
+            "With fewer, it would say something about single students."
+        )
+    return "The first readings are being gathered."

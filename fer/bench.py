@@ -1,0 +1,174 @@
+"""Speed and memory on this machine: medians over repeats, one thread, never a test."""
+
+import importlib
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from fer import classify, detect
+from fer.aggregate import SLOT_S
+from fer.config import ROOT, Settings
+from fer.errors import FerError
+from fer.labels import LABELS
+from fer.pipeline import Options, Pipeline
+from fer.preprocess import CROP_PX
+from fer.types import Bucket, Frame, Presence
+
+Figures = dict[str, float]
+Bench = Callable[[Settings, int], dict[str, Figures]]
+
+
+def run(names: Sequence[str], settings: Settings, repeats: int) -> dict[str, Figures]:
+    """The figures of the benches `names`, of all that measure time where there are none."""
+    if unknown := set(names) - set(BENCHES):
+        raise FerError(f"There is no bench {sorted(unknown)[0]!r}; there are {', '.join(BENCHES)}.")
+    cv2.setNumThreads(1)
+    results: dict[str, Figures] = {}
+    for name in names or [name for name in BENCHES if name != "memory"]:
+        results |= BENCHES[name](settings, repeats)
+    return results
+
+
+def _times(call: Callable[[int], Any], n: int, warm_up: int = 5) -> Figures:
+    """Median and 95th percentile of `n` calls, in milliseconds."""
+    for i in range(warm_up):
+        call(i)
+    taken = []
+    for i in range(n):
+        begin = time.perf_counter()
+        call(i)
+        taken.append((time.perf_counter() - begin) * 1e3)
+    return {
+        "median_ms": round(statistics.median(taken), 3),
+        "p95_ms": round(float(np.percentile(taken, 95)), 3),
+        "n": n,
+    }
+
+
+def _scene(width: int = 320, height: int = 240) -> Frame:
+    """A real face (Eileen Collins, NASA, public domain) as a student sits before a camera."""
+    try:
+        from skimage import data
+    except ImportError:
+        raise FerError("This bench needs a face: pip install scikit-image (./setup.sh test does it).") from None
+    picture = np.asarray(data.astronaut())[:384, :, ::-1]
+    return np.ascontiguousarray(cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA))
+
+
+def _panned(frame: Frame, i: int) -> Frame:
+    """The frame moved by some pixels and with noise: a student moves, and no two pictures are equal."""
+    shift = (round(6 * np.sin(i / 5)), round(3 * np.cos(i / 7)))
+    noise = np.random.default_rng(i).integers(0, 6, frame.shape, np.uint8)
+    return np.asarray(np.roll(frame, shift, (1, 0)) // 2 * 2 + noise // 2, np.uint8)
+
+
+def _analysis(settings: Settings, repeats: int) -> dict[str, Figures]:
+    """One analysis in steady state: two a second, so that every second one searches the whole frame."""
+    detector = detect.choose(settings).create(settings)
+    pipeline = Pipeline(detector, classify.load(settings.model), Options.of(settings))
+    frames = [_panned(_scene(), i) for i in range(40)]
+    interval_s = 1 / settings.analyses_per_s
+    if not pipeline.analyse(frames[0], 0.0):
+        raise FerError("The detector does not find the face of this bench.")
+    calls = iter(range(10**9))
+    return {"analysis": _times(lambda i: pipeline.analyse(frames[i % 40], next(calls) * interval_s), repeats)}
+
+
+def _searches(settings: Settings, repeats: int) -> dict[str, Figures]:
+    """A full search, and one around a known face, by each detector that can be made here."""
+    results: dict[str, Figures] = {}
+    frames = [_panned(_scene(), i) for i in range(40)]
+    for name, make in detect.DETECTORS.items():
+        try:
+            detector = make(settings)
+        except FerError:
+            continue
+        results[f"search_{name}"] = _times(lambda i, d=detector: detect.search(d, frames[i % 40]), repeats)  # type: ignore[misc]
+        known = detect.search(detector, frames[0])[:1]
+        around = lambda i, d=detector, k=known: detect.search_around(d, frames[i % 40], k)  # noqa: E731
+        results[f"around_{name}"] = _times(around, repeats)
+    return results
+
+
+def _classifier(settings: Settings, repeats: int) -> dict[str, Figures]:
+    classifier = classify.load(settings.model)
+    crops = np.random.default_rng(0).integers(0, 256, (8, CROP_PX, CROP_PX, 1), np.uint8)
+    return {
+        f"classify_{n}": _times(lambda _, faces=crops[:n]: classifier.probs(faces), repeats)  # type: ignore[misc]
+        for n in (1, 8)
+    }
+
+
+def _import(settings: Settings, repeats: int) -> dict[str, Figures]:
+    """`import fer` in a fresh interpreter, less the interpreter's own start."""
+    program = "import time; t = time.perf_counter(); import fer; print(time.perf_counter() - t)"
+    taken = [
+        1e3 * float(subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, check=True).stdout)
+        for _ in range(min(repeats, 9))
+    ]
+    return {
+        "import_fer": {"median_ms": round(statistics.median(taken), 3), "p95_ms": round(max(taken), 3), "n": len(taken)}
+    }
+
+
+def _query(settings: Settings, repeats: int) -> dict[str, Figures]:
+    """What the instructor page asks of the store, for the whole of three hours with 50 students."""
+    from fer.store.sql import SqlStore
+
+    with tempfile.TemporaryDirectory() as folder:
+        store = SqlStore(f"sqlite:///{folder}/bench.sqlite3")
+        room, _ = store.create_class("bench", True, 0.0)
+        end = 3 * 3600.0
+        for buckets in _class_buckets(room.class_id, 50, end):
+            store.put(buckets, [], [])
+        store.put([], [Presence(room.class_id, f"{i:032x}", end, 1) for i in range(50)], [])
+
+        def ask(_: int) -> None:
+            store.presences(room.class_id, end - 10)
+            store.latest(room.class_id, end - 10)
+            store.slots(room.class_id, 0.0)
+
+        return {"instructor_query": _times(ask, min(repeats, 20), warm_up=1)}
+
+
+def _class_buckets(class_id: int, students: int, length_s: float) -> Iterator[list[Bucket]]:
+    rng = np.random.default_rng(0)
+    for start in np.arange(0, length_s, SLOT_S * 20):
+        probs = rng.dirichlet(np.ones(len(LABELS)), (20, students))
+        yield [
+            Bucket(class_id, f"{i:032x}", 0, float(start + SLOT_S * k), 10, 10 * probs[k, i])
+            for k in range(20)
+            for i in range(students)
+        ]
+
+
+def _memory(settings: Settings, repeats: int) -> dict[str, Figures]:
+    """Resident memory of the app with one student on camera: a real server, a real Chromium."""
+    sys.path.insert(0, str(ROOT))
+    try:
+        browser = importlib.import_module("tests.browser")
+    except ImportError as error:
+        raise FerError(f"This bench drives a browser and needs {error.name}: ./setup.sh test installs it.") from None
+    with tempfile.TemporaryDirectory() as folder:
+        values = browser.one_student_rss_mb(Path(folder))
+    return {
+        "app_rss": {"median_mb": round(statistics.median(values), 1), "p95_mb": round(max(values), 1), "n": len(values)}
+    }
+
+
+BENCHES: dict[str, Bench] = {
+    "analysis": _analysis,
+    "search": _searches,
+    "classify": _classifier,
+    "import": _import,
+    "query": _query,
+    "memory": _memory,
+}

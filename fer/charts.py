@@ -1,0 +1,159 @@
+"""Charts: slots and probabilities in, Altair charts out.
+
+A chart's specification depends on its kind and window only, never on its data: a page that shows it again
+with newer data redraws the marks and does not build the chart anew.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import altair as alt
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from fer.aggregate import coarsen, uncertain_share, valence
+from fer.labels import COLORS, EMOJI, LABELS, UNCERTAIN
+from fer.types import Slot
+
+SHOWN = (*LABELS, UNCERTAIN)
+COLOR = alt.Scale(domain=list(SHOWN), range=[COLORS[label] for label in SHOWN])
+# From the pleasant to the unpleasant: what belongs together touches in the stack.
+STACK = ("happy", "surprise", "neutral", UNCERTAIN, "sad", "fear", "disgust", "angry")
+
+
+def bars(mean_probs: NDArray[Any], uncertain: bool = True) -> alt.Chart:
+    """One bar per expression, 0..100%; `uncertain` adds what is missing from 1."""
+    shares = [*map(float, mean_probs), uncertain_share(np.asarray(mean_probs, np.float64))]
+    names = SHOWN if uncertain else LABELS
+    data = pd.DataFrame({"expression": names, "share": shares[: len(names)]})
+    data["name"] = [f"{EMOJI[label]} {label}" for label in names]
+    drawn: alt.Chart = (
+        alt.Chart(data)
+        .mark_bar(cornerRadiusEnd=3)
+        .encode(
+            x=alt.X("share:Q", title=None, scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(format="%", tickCount=5)),
+            y=alt.Y("name:N", title=None, sort=None, axis=alt.Axis(labelLimit=140)),
+            color=alt.Color("expression:N", scale=COLOR, legend=None),
+            tooltip=[alt.Tooltip("expression:N"), alt.Tooltip("share:Q", format=".0%")],
+        )
+        .properties(height=30 * len(names))
+    )
+    return drawn
+
+
+def area(
+    slots: Sequence[Slot], origin: float, window_min: tuple[float, float] | None, title: str, legend: bool = False
+) -> alt.Chart:
+    """The shares of the expressions over time, stacked; the time axis is in minutes from `origin`."""
+    rows = [
+        (minute, label, share, STACK.index(label))
+        for minute, slot in _minutes(slots, origin)
+        for label, share in zip(SHOWN, _shares(slot), strict=True)
+    ]
+    drawn: alt.Chart = (
+        alt.Chart(pd.DataFrame(rows, columns=["minute", "expression", "share", "order"]))
+        .mark_area(interpolate="step-after", opacity=0.9)
+        .encode(
+            x=_time_axis(window_min, title),
+            y=alt.Y("share:Q", stack="zero", title=None, scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(format="%")),
+            color=alt.Color(
+                "expression:N",
+                scale=COLOR,
+                legend=alt.Legend(title=None, orient="bottom", symbolType="square") if legend else None,
+            ),
+            order=alt.Order("order:Q"),
+            tooltip=["expression:N", alt.Tooltip("share:Q", format=".0%"), alt.Tooltip("minute:Q", format=".1f")],
+        )
+        .properties(height=240)
+    )
+    return drawn
+
+
+def valence_line(slots: Sequence[Slot], origin: float, window_min: tuple[float, float] | None, title: str) -> alt.Chart:
+    """Valence over time, −1 (unpleasant) to 1 (pleasant); a gap where the mood was withheld."""
+    rows = [(minute, None if slot is None else valence(slot.mean_probs)) for minute, slot in _minutes(slots, origin)]
+    drawn: alt.Chart = (
+        alt.Chart(pd.DataFrame(rows, columns=["minute", "valence"]))
+        .mark_line(strokeWidth=2.5, color="#0072B2", point=False)
+        .encode(
+            x=_time_axis(window_min, title),
+            y=alt.Y(
+                "valence:Q",
+                title=None,
+                scale=alt.Scale(domain=[-1, 1]),
+                axis=alt.Axis(
+                    values=[-1, 0, 1],
+                    labelExpr="datum.value < 0 ? 'unpleasant' : datum.value > 0 ? 'pleasant' : 'neither'",
+                ),
+            ),
+            tooltip=[alt.Tooltip("valence:Q", format="+.2f"), alt.Tooltip("minute:Q", format=".1f")],
+        )
+        .properties(height=150)
+    )
+    return drawn
+
+
+def recalls(recall: Mapping[str, float]) -> alt.Chart:
+    """One bar per label: the share of its faces that were read so."""
+    data = pd.DataFrame({"expression": LABELS, "recall": [recall[label] for label in LABELS]})
+    drawn: alt.Chart = (
+        alt.Chart(data)
+        .mark_bar(cornerRadiusEnd=3)
+        .encode(
+            x=alt.X("recall:Q", title=None, scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(format="%")),
+            y=alt.Y("expression:N", title=None, sort=None),
+            color=alt.Color("expression:N", scale=COLOR, legend=None),
+            tooltip=["expression:N", alt.Tooltip("recall:Q", format=".1%")],
+        )
+        .properties(height=260)
+    )
+    return drawn
+
+
+def confusion(counts: Sequence[Sequence[int]]) -> alt.LayerChart:
+    """The confusion matrix as shares of each row."""
+    rows = [
+        (truth, reading, n / max(1, sum(line)))
+        for truth, line in zip(LABELS, counts, strict=True)
+        for reading, n in zip(LABELS, line, strict=True)
+    ]
+    table = alt.Chart().encode(
+        x=alt.X("reading:N", title=None, sort=None, axis=alt.Axis(orient="top", labelAngle=-45)),
+        y=alt.Y("label:N", title=None, sort=None),
+        tooltip=["label:N", "reading:N", alt.Tooltip("share:Q", format=".1%")],
+    )
+    shade = alt.Color("share:Q", scale=alt.Scale(scheme="blues", domain=[0, 1]), legend=None)
+    ink = alt.when(alt.datum.share > 0.5).then(alt.value("white")).otherwise(alt.value("black"))
+    text = table.mark_text(fontSize=11).encode(text=alt.Text("share:Q", format=".0%"), color=ink)
+    data = pd.DataFrame(rows, columns=["label", "reading", "share"])
+    drawn: alt.LayerChart = alt.layer(table.mark_rect().encode(color=shade), text, data=data).properties(height=300)
+    return drawn
+
+
+def _time_axis(window_min: tuple[float, float] | None, title: str) -> alt.X:
+    if window_min is None:
+        return alt.X("minute:Q", title=title, scale=alt.Scale(zero=False, nice=False))
+    ago = alt.Axis(tickCount=5, labelExpr="format(-datum.value, '.1~f')")
+    return alt.X("minute:Q", title=title, scale=alt.Scale(domain=list(window_min), clamp=True), axis=ago)
+
+
+def _shares(slot: Slot | None) -> list[float]:
+    if slot is None:
+        return [0.0] * len(SHOWN)
+    return [*slot.mean_probs.tolist(), uncertain_share(slot.mean_probs)]
+
+
+def _minutes(slots: Sequence[Slot], origin: float) -> list[tuple[float, Slot | None]]:
+    """Slots by minute from `origin`, with None wherever some are missing: a gap is a gap, not a slope."""
+    shown = coarsen(slots)
+    if len(shown) < 2:
+        return [((slot.start - origin) / 60, slot) for slot in shown]
+    step = float(min(np.diff([slot.start for slot in shown])))
+    filled: list[tuple[float, Slot | None]] = []
+    for slot in shown:
+        last = filled[-1][0] * 60 + origin if filled else slot.start
+        if slot.start - last > 1.5 * step:
+            filled += [((last + step / 100) / 60 - origin / 60, None), ((slot.start - step / 100 - origin) / 60, None)]
+        filled.append(((slot.start - origin) / 60, slot))
+    return filled

@@ -1,0 +1,188 @@
+"""A student's camera stream: the only module that touches av and streamlit_webrtc."""
+
+import logging
+import secrets
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, cast
+
+import av
+from streamlit_webrtc import WebRtcMode, webrtc_streamer
+
+from fer.aggregate import BucketFiller
+from fer.config import Settings
+from fer.draw import annotate
+from fer.pipeline import Pipeline
+from fer.store.writer import Writer
+from fer.types import Frame, Presence, Reading
+
+log = logging.getLogger(__name__)
+
+WAITING, LIVE, NO_FACE, CAMERA_OFF = "waiting", "live", "no face", "camera off"
+DARK = 20.0  # a muted camera sends black (16 in video range); the darkest room still has noise and highlights
+FLAT = 3.0
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What the student's own page shows of the last analysis. `frames` counts what arrived since the start."""
+
+    state: str = WAITING
+    readings: tuple[Reading, ...] = ()
+    at: float = 0.0
+    frames: int = 0
+    errors: int = 0
+
+
+class StudentStream:
+    """Analyses one student's pictures and hands buckets to the writer.
+
+    `on_frame` runs on a thread of streamlit-webrtc, `on_ended` on its event loop, the rest on the page's
+    thread: what they share is one Snapshot, replaced as a whole. It never touches st.session_state, which
+    outside the page's thread is one object for all users.
+    """
+
+    def __init__(
+        self,
+        pipeline: Callable[[], Pipeline],
+        writer: Writer,
+        class_id: int,
+        interval_s: float,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """`pipeline` makes the pipeline of a new connection: nothing of the last one is carried over."""
+        self._make_pipeline, self._writer, self._clock = pipeline, writer, clock
+        self._class_id, self._interval_s = class_id, interval_s
+        self._lock = threading.Lock()
+        self.overlay = False
+        self.stream_ids: list[str] = []
+        self.snapshot = Snapshot()
+        self.stopped = False
+        self._connected = False
+
+    def on_frame(self, frame: av.VideoFrame) -> av.VideoFrame:
+        """Analyse the frame if it is time to; returns it, annotated where the overlay is on.
+
+        An exception here would end the track, so this is the one place that catches everything.
+        """
+        try:
+            with self._lock:
+                return self._take(frame)
+        except Exception:
+            self.snapshot = replace(self.snapshot, errors=self.snapshot.errors + 1)
+            if self.snapshot.errors % 100 == 1:
+                log.exception("a frame could not be analysed")
+            return frame
+
+    def on_ended(self) -> None:
+        """The connection has ended: this stream is gone from the count."""
+        with self._lock:
+            self._disconnect()
+
+    def stop(self) -> None:
+        """Contribute nothing any more."""
+        self.stopped = True
+        self.on_ended()
+
+    def delete(self) -> None:
+        """Stop, and forget what waits to be written; the rows that were written are the store's to delete."""
+        self.stop()
+        for stream_id in self.stream_ids:
+            self._writer.forget(stream_id)
+
+    def _take(self, frame: av.VideoFrame) -> av.VideoFrame:
+        if self.stopped:
+            return frame
+        now, last = self._clock(), self.snapshot
+        self.snapshot = replace(last, frames=last.frames + 1)
+        due = not self._connected or abs(now - last.at) >= self._interval_s
+        if not (due or self.overlay):
+            return frame
+        picture = cast(Frame, frame.to_ndarray(format="bgr24"))
+        if due:
+            state, readings = self._read(picture, now)
+            self.snapshot = replace(self.snapshot, state=state, readings=tuple(readings), at=now)
+        if not self.overlay:
+            return frame
+        return av.VideoFrame.from_ndarray(annotate(picture, self.snapshot.readings), format="bgr24")
+
+    def _read(self, picture: Frame, now: float) -> tuple[str, list[Reading]]:
+        if not self._connected:
+            self._connect()
+        if is_black(picture):
+            state, readings = CAMERA_OFF, []
+        else:
+            readings = self._pipeline.analyse(picture, now)
+            state = LIVE if readings else NO_FACE
+        buckets = self._filler.add(readings, now)
+        self._writer.put(buckets, Presence(self._class_id, self.stream_ids[-1], now, len(readings)))
+        return state, readings
+
+    def _connect(self) -> None:
+        self.stream_ids.append(secrets.token_hex(16))
+        self._pipeline = self._make_pipeline()
+        self._filler = BucketFiller(self._class_id, self.stream_ids[-1])
+        self._connected = True
+
+    def _disconnect(self) -> None:
+        if self._connected:
+            self._writer.leave(self.stream_ids[-1])
+        self._connected = False
+        self.snapshot = Snapshot()
+
+
+def is_black(picture: Frame) -> bool:
+    """Whether this is the black picture that a browser sends for a muted camera."""
+    sample = picture[::8, ::8]
+    return float(sample.mean()) < DARK and float(sample.std()) < FLAT
+
+
+def camera(key: str, stream: StudentStream, settings: Settings) -> Any:
+    """The START button and the student's own picture; returns streamlit-webrtc's context.
+
+    The picture is sent back only for the overlay. Each mode has a key of its own: a connection cannot
+    change its direction.
+    """
+    mode = WebRtcMode.SENDRECV if stream.overlay else WebRtcMode.SENDONLY
+    width = settings.camera_width
+    servers = {"iceServers": [dict(server) for server in settings.ice_servers]}
+    return webrtc_streamer(
+        key=f"{key}-{mode.name.lower()}",
+        mode=mode,
+        frontend_rtc_configuration=servers,
+        server_rtc_configuration=servers,
+        media_stream_constraints={
+            "video": {
+                "width": {"ideal": width},
+                "height": {"ideal": width * 3 // 4},
+                "frameRate": {"ideal": settings.camera_fps, "max": settings.camera_fps},
+            },
+            "audio": False,
+        },
+        video_frame_callback=stream.on_frame,
+        on_video_ended=stream.on_ended,
+        async_processing=True,
+        sendback_audio=False,
+    )
+
+
+CONNECT_S = 20.0  # WebRTC connects in 2–3 s; after so long it will not
+STALE_S = 5.0
+
+READY, CONNECTING, FAILED, STALLED = "ready", "connecting", "failed", "stalled"
+
+
+def status(active: bool, connecting_s: float, snapshot: Snapshot, now: float) -> str:
+    """The state to show a student: one of READY, CONNECTING, FAILED, STALLED, LIVE, NO_FACE, CAMERA_OFF.
+
+    `active` is whether START was pressed, `connecting_s` how long ago, without a picture since.
+    """
+    if snapshot.state == WAITING:
+        if connecting_s > CONNECT_S:
+            return FAILED
+        return CONNECTING if active else READY
+    if not active:
+        return READY
+    return STALLED if now - snapshot.at > STALE_S else snapshot.state

@@ -1,0 +1,130 @@
+"""Still images: from untrusted bytes to a frame, and every face in it."""
+
+import io
+import warnings
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from fer.boxes import suppress
+from fer.classify import Classifier
+from fer.detect import Detector, search
+from fer.errors import ImageError
+from fer.labels import LABELS, UNCERTAIN
+from fer.pipeline import cut, is_readable
+from fer.types import Face, Frame, Probs, Reading
+
+MAX_BYTES = 20_000_000
+MAX_PIXELS = 40_000_000
+FORMATS = ("JPEG", "PNG", "WEBP", "HEIF", "BMP", "GIF", "TIFF", "MPO")
+MAX_FACES = 100
+# A selfie fills the picture and a group photo holds faces of 2% of its width: no one size finds both.
+SEARCH_WIDTHS = (320, 1280)
+
+
+def decode(content: bytes) -> Frame:
+    """The picture in `content`, upright, as (H, W, 3) uint8 BGR; of an animation the first picture.
+
+    Raises ImageError for what is empty, too large, truncated or no picture. The size is read before any
+    pixel is: a decompression bomb stays packed.
+    """
+    if not content:
+        raise ImageError("The file is empty.")
+    if len(content) > MAX_BYTES:
+        raise ImageError(f"The file has {len(content) / 1e6:.0f} MB; at most {MAX_BYTES / 1e6:.0f} MB can be read.")
+    _register_heif()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow warns of bombs at twice our limit, and of odd EXIF data
+            image = Image.open(io.BytesIO(content), formats=FORMATS)
+            if image.width * image.height > MAX_PIXELS:
+                size = f"{image.width} × {image.height} pixels"
+                raise ImageError(f"The picture has {size}; at most {MAX_PIXELS / 1e6:.0f} megapixels can be read.")
+            return _to_frame(ImageOps.exif_transpose(image))
+    except UnidentifiedImageError:
+        raise ImageError("This is not a picture that can be read; use JPEG, PNG, WebP or HEIC.") from None
+    except Image.DecompressionBombError:
+        raise ImageError(f"The picture has more than {MAX_PIXELS / 1e6:.0f} megapixels.") from None
+    except (OSError, ValueError, SyntaxError, EOFError, RuntimeError, MemoryError, OverflowError) as error:
+        raise ImageError("The picture is damaged or incomplete and cannot be read.") from error
+
+
+def _register_heif() -> None:
+    from pillow_heif import register_heif_opener
+
+    register_heif_opener(thumbnails=False)
+
+
+def _to_frame(image: Image.Image) -> Frame:
+    if image.mode in ("I", "I;16", "I;16B", "F"):
+        levels = np.asarray(image, np.float64)
+        image = Image.fromarray((255 * (levels - levels.min()) / max(1e-9, np.ptp(levels))).astype(np.uint8))
+    if image.has_transparency_data:
+        layer = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
+    return np.ascontiguousarray(np.asarray(image.convert("RGB"))[:, :, ::-1])
+
+
+def read_faces(frame: Frame, detector: Detector, classifier: Classifier, floor: float) -> list[Reading]:
+    """Every face of a still picture and what it shows, the main one first: the largest, nearest the middle."""
+    faces = sorted(_find(frame, detector), key=lambda face: -_prominence(face, frame))[:MAX_FACES]
+    if not faces:
+        return []
+    crops = cut(frame, faces, detector)
+    return [
+        Reading(i, face, probs, _label(probs, floor) if is_readable(face, crop) else UNCERTAIN)
+        for i, (face, crop, probs) in enumerate(zip(faces, crops, classifier.probs(crops), strict=True))
+    ]
+
+
+def _find(frame: Frame, detector: Detector) -> list[Face]:
+    """Faces at both search sizes; a frame is shrunk to the larger one first, never blown up to it."""
+    found: list[Face] = []
+    for size in SEARCH_WIDTHS:
+        width = round(frame.shape[1] * min(1.0, size / max(frame.shape[:2])))
+        found += search(detector, frame, max(1, width))
+    return [face for face in suppress(found) if _within(face, frame)]
+
+
+def _within(face: Face, frame: Frame) -> bool:
+    """Whether the middle of the box lies in the picture."""
+    x, y = (face.xyxy[0] + face.xyxy[2]) / 2, (face.xyxy[1] + face.xyxy[3]) / 2
+    return bool(0 <= x < frame.shape[1] and 0 <= y < frame.shape[0])
+
+
+def _prominence(face: Face, frame: Frame) -> float:
+    x, y = (face.xyxy[0] + face.xyxy[2]) / 2, (face.xyxy[1] + face.xyxy[3]) / 2
+    off_centre = np.hypot(x / frame.shape[1] - 0.5, y / frame.shape[0] - 0.5)
+    return float(face.area_px * (1 - 0.5 * off_centre))
+
+
+def _label(probs: Probs, floor: float) -> str:
+    return LABELS[int(probs.argmax())] if probs.max() >= floor else UNCERTAIN
+
+
+def as_records(readings: Sequence[Reading]) -> list[dict[str, Any]]:
+    """Readings as JSON documents name them: xyxy, score, label, probs."""
+    return [
+        {
+            "xyxy": [round(v, 1) for v in reading.face.xyxy],
+            "score": round(reading.face.score, 4),
+            "label": reading.label,
+            "probs": {label: round(float(p), 4) for label, p in zip(LABELS, reading.probs, strict=True)},
+        }
+        for reading in readings
+    ]
+
+
+def table(readings: Sequence[Reading]) -> Iterator[list[Any]]:
+    """Readings as rows to write, the heading first."""
+    yield ["face", "x1", "y1", "x2", "y2", "score", "label", *LABELS]
+    for number, record in enumerate(as_records(readings), 1):
+        yield [number, *record["xyxy"], record["score"], record["label"], *record["probs"].values()]
+
+
+def encode_png(frame: Frame) -> bytes:
+    """A frame as PNG bytes, in memory."""
+    return bytes(cv2.imencode(".png", frame)[1])

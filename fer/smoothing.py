@@ -1,0 +1,50 @@
+"""Steady readings of one face: exponential smoothing over time, hysteresis on the label."""
+
+import numpy as np
+
+from fer.labels import LABELS, UNCERTAIN
+from fer.types import Probs
+
+MARGIN = 0.08  # what a new label must be ahead by, and how far below the floor a label is held
+
+
+class Smoother:
+    """Smooths the probabilities of one face.
+
+    A reading loses half of its weight every `half_life_s` seconds, however often readings come: the
+    weights depend on time alone (exponential moving average of an irregular series; Eckner 2019).
+    """
+
+    def __init__(self, half_life_s: float = 1.0, floor: float = 0.4) -> None:
+        self._half_life_s, self._floor = half_life_s, floor
+        self._probs: Probs | None = None
+        self._at = 0.0
+        self._label = UNCERTAIN
+
+    def update(self, probs: Probs, now: float, good: bool = True) -> tuple[Probs, str]:
+        """Take in a reading (7,) made at `now`; returns the smoothed probabilities and the label.
+
+        A reading that is not `good` (too small, too flat) moves nothing and is uncertain. A clock that
+        steps back counts as no time passed.
+        """
+        if good:
+            self._probs = self._blend(probs, now)
+            self._at = now
+        if self._probs is None or not good:
+            return (probs if self._probs is None else self._probs), UNCERTAIN
+        self._label = self._decide(self._probs)
+        return self._probs, self._label
+
+    def _blend(self, probs: Probs, now: float) -> Probs:
+        if self._probs is None or self._half_life_s <= 0:
+            return probs
+        keep = 0.5 ** (max(0.0, now - self._at) / self._half_life_s)
+        return np.asarray(keep * self._probs + (1 - keep) * probs, np.float32)
+
+    def _decide(self, probs: Probs) -> str:
+        top = int(probs.argmax())
+        if self._label != UNCERTAIN:
+            held = probs[LABELS.index(self._label)]
+            if probs[top] - held < MARGIN and held >= self._floor - MARGIN:
+                return self._label
+        return LABELS[top] if probs[top] >= self._floor else UNCERTAIN

@@ -1,0 +1,54 @@
+"""Where classes and their buckets are kept: one protocol, one SQL adapter, one writer off the frame path."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from fer.types import Bucket, Classroom, Presence, Slot
+
+
+class Store(Protocol):
+    """What the app keeps. Any thread may call any method; each raises StoreError where the store is out of reach.
+
+    `put` may be repeated with the same values without changing anything, and counts the fullest version of
+    each bucket; what belongs to a class that has ended or been deleted is passed over.
+    """
+
+    def create_class(self, title: str, camera: bool, now: float) -> tuple[Classroom, str]:
+        """A new class and its instructor key, which is not kept and cannot be shown again."""
+        ...
+
+    def find_class(self, code: str) -> Classroom | None: ...
+
+    def open_class(self, code: str, key: str) -> Classroom:
+        """The class of an instructor. Raises ClassError where code and key do not belong together."""
+        ...
+
+    def end_class(self, class_id: int, now: float) -> None: ...
+
+    def delete_class(self, class_id: int) -> None:
+        """Delete the class and every row that belongs to it."""
+        ...
+
+    def delete_stream(self, class_id: int, stream_id: str) -> None:
+        """Delete everything that one connection contributed."""
+        ...
+
+    def put(self, buckets: Sequence[Bucket], presences: Sequence[Presence], left: Sequence[str]) -> None:
+        """Write buckets and who is connected, and remove the streams that `left`, in one transaction."""
+        ...
+
+    def slots(self, class_id: int, since: float) -> list[Slot]:
+        """The merged slots that start at or after `since`, oldest first."""
+        ...
+
+    def latest(self, class_id: int, since: float) -> Slot | None:
+        """All slots from `since` on as one, over the streams that are still connected; None where there are none."""
+        ...
+
+    def presences(self, class_id: int, since: float) -> list[Presence]:
+        """The streams heard of at or after `since`."""
+        ...
+
+    def purge(self, before: float) -> int:
+        """Delete the classes made before that time; returns how many."""
+        ...

@@ -1,0 +1,7 @@
+"""Alembic's entry point: it runs within the connection that SqlStore hands it."""
+
+from alembic import context
+
+context.configure(connection=context.config.attributes["connection"], render_as_batch=True)
+with context.begin_transaction():
+    context.run_migrations()

@@ -1,0 +1,267 @@
+"""The store on SQLAlchemy: SQLite by default, PostgreSQL by URL."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import argon2
+import numpy as np
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
+
+from fer.errors import ClassError, StoreError
+from fer.labels import LABELS
+from fer.store import codes
+from fer.types import Bucket, Classroom, Presence, Slot
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+LOCK_WAIT_S = 2.0
+
+metadata = sa.MetaData()
+
+classes = sa.Table(
+    "classes",
+    metadata,
+    sa.Column("class_id", sa.Integer, primary_key=True),
+    sa.Column("code", sa.String(16), nullable=False, unique=True),
+    sa.Column("title", sa.String(200), nullable=False),
+    sa.Column("key_hash", sa.String(200), nullable=False),
+    sa.Column("camera", sa.Boolean, nullable=False),
+    sa.Column("created_at", sa.Float(53), nullable=False),
+    sa.Column("ended_at", sa.Float(53)),
+)
+# The primary key leads with (class, start): one class's slots lie in order, so merging needs no sort.
+buckets = sa.Table(
+    "buckets",
+    metadata,
+    sa.Column("class_id", sa.Integer, primary_key=True),
+    sa.Column("start", sa.Float(53), primary_key=True),
+    sa.Column("stream_id", sa.String(40), primary_key=True),
+    sa.Column("face_id", sa.Integer, primary_key=True),
+    sa.Column("n", sa.Integer, nullable=False),
+    *(sa.Column(label, sa.Float(53), nullable=False) for label in LABELS),
+    sqlite_with_rowid=False,
+)
+presences = sa.Table(
+    "presences",
+    metadata,
+    sa.Column("class_id", sa.Integer, primary_key=True),
+    sa.Column("stream_id", sa.String(40), primary_key=True),
+    sa.Column("seen_at", sa.Float(53), nullable=False),
+    sa.Column("n_faces", sa.Integer, nullable=False),
+)
+
+INSERTS: dict[str, Callable[[sa.Table], Any]] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+
+
+class SqlStore:
+    """A Store in a database. Making one brings the tables up to date (Alembic)."""
+
+    def __init__(self, url: str) -> None:
+        """Raises StoreError where the URL cannot be used or the database cannot be reached."""
+        self._engine = _engine(url)
+        self._insert = INSERTS[self._engine.dialect.name]
+        self._hasher = argon2.PasswordHasher()
+        with self._safely():
+            _migrate(self._engine)
+
+    def create_class(self, title: str, camera: bool, now: float) -> tuple[Classroom, str]:
+        key = codes.new_key()
+        row = {"title": title[:200], "camera": camera, "created_at": now, "ended_at": None}
+        row["key_hash"] = self._hasher.hash(codes.clean_code(key))
+        for _ in range(20):
+            try:
+                with self._begin() as connection:
+                    found = connection.execute(sa.insert(classes).values(code=codes.new_code(), **row))
+                    (class_id,) = found.inserted_primary_key or (None,)
+                    return self._classroom(connection, classes.c.class_id == class_id), key  # type: ignore[return-value]
+            except IntegrityError:
+                continue
+        raise StoreError("No free join code was found; delete some classes.")
+
+    def find_class(self, code: str) -> Classroom | None:
+        with self._begin() as connection:
+            return self._classroom(connection, classes.c.code == codes.clean_code(code))
+
+    def open_class(self, code: str, key: str) -> Classroom:
+        cleaned = codes.clean_code(code)
+        with self._begin() as connection:
+            stored = connection.scalar(sa.select(classes.c.key_hash).where(classes.c.code == cleaned))
+            room = self._classroom(connection, classes.c.code == cleaned)
+        # A wrong code costs as much time as a wrong key: the answer does not tell which codes exist.
+        valid = _verify(self._hasher, stored or _no_hash(), codes.clean_code(key))
+        if room is None or not valid:
+            raise ClassError("This code and key do not open a class. Check both: the key was shown when it was made.")
+        return room
+
+    def end_class(self, class_id: int, now: float) -> None:
+        with self._begin() as connection:
+            still_open = (classes.c.class_id == class_id) & classes.c.ended_at.is_(None)
+            connection.execute(sa.update(classes).where(still_open).values(ended_at=now))
+            connection.execute(sa.delete(presences).where(presences.c.class_id == class_id))
+
+    def delete_class(self, class_id: int) -> None:
+        with self._begin() as connection:
+            for table in (buckets, presences, classes):
+                connection.execute(sa.delete(table).where(table.c.class_id == class_id))
+
+    def delete_stream(self, class_id: int, stream_id: str) -> None:
+        with self._begin() as connection:
+            for table in (buckets, presences):
+                mine = (table.c.class_id == class_id) & (table.c.stream_id == stream_id)
+                connection.execute(sa.delete(table).where(mine))
+
+    def put(self, new: Sequence[Bucket], here: Sequence[Presence], left: Sequence[str]) -> None:
+        ids = {bucket.class_id for bucket in new} | {presence.class_id for presence in here}
+        with self._begin() as connection:
+            ended = self._ended(connection, ids)
+            rows = [_bucket_row(b) for b in new if b.start < ended.get(b.class_id, -np.inf)]
+            if rows:
+                connection.execute(self._upsert(buckets, "n"), rows)
+            known = [_presence_row(p) for p in here if p.seen_at < ended.get(p.class_id, -np.inf)]
+            if known:
+                connection.execute(self._upsert(presences, "seen_at"), known)
+            if left:
+                connection.execute(sa.delete(presences).where(presences.c.stream_id.in_(left)))
+
+    def slots(self, class_id: int, since: float) -> list[Slot]:
+        means = [sa.func.avg(buckets.c[label] / buckets.c.n) for label in LABELS]
+        query = (
+            sa.select(buckets.c.start, sa.func.count(), *means)
+            .where(buckets.c.class_id == class_id, buckets.c.start >= since)
+            .group_by(buckets.c.start)
+            .order_by(buckets.c.start)
+        )
+        with self._begin() as connection:
+            return [Slot(row[0], row[1], np.array(row[2:], float)) for row in connection.execute(query)]
+
+    def latest(self, class_id: int, since: float) -> Slot | None:
+        here = sa.select(presences.c.stream_id).where(presences.c.class_id == class_id, presences.c.seen_at >= since)
+        of_face = (
+            sa.select(*(_sum(buckets.c[label]).label(label) for label in LABELS), _sum(buckets.c.n).label("n"))
+            .where(buckets.c.class_id == class_id, buckets.c.start >= since, buckets.c.stream_id.in_(here))
+            .group_by(buckets.c.stream_id, buckets.c.face_id)
+            .subquery()
+        )
+        query = sa.select(sa.func.count(), *(sa.func.avg(of_face.c[label] / of_face.c.n) for label in LABELS))
+        with self._begin() as connection:
+            row = connection.execute(query).one()
+        return Slot(since, row[0], np.array(row[1:], float)) if row[0] else None
+
+    def presences(self, class_id: int, since: float) -> list[Presence]:
+        mine = (presences.c.class_id == class_id) & (presences.c.seen_at >= since)
+        with self._begin() as connection:
+            return [Presence(*row) for row in connection.execute(sa.select(presences).where(mine))]
+
+    def purge(self, before: float) -> int:
+        with self._begin() as connection:
+            old = list(connection.scalars(sa.select(classes.c.class_id).where(classes.c.created_at < before)))
+        for class_id in old:
+            self.delete_class(class_id)
+        return len(old)
+
+    def _upsert(self, table: sa.Table, newer: str) -> Any:
+        """Insert, or replace the row with the same key where column `newer` has grown."""
+        statement = self._insert(table)
+        keys = [column.name for column in table.primary_key]
+        values = {column.name: statement.excluded[column.name] for column in table.c if column.name not in keys}
+        grown = statement.excluded[newer] > table.c[newer]
+        return statement.on_conflict_do_update(index_elements=keys, set_=values, where=grown)
+
+    @staticmethod
+    def _ended(connection: sa.Connection, ids: set[int]) -> dict[int, float]:
+        """When each of the classes ended; infinity while open, no entry where there is no such class."""
+        rows = connection.execute(sa.select(classes.c.class_id, classes.c.ended_at).where(classes.c.class_id.in_(ids)))
+        return {class_id: np.inf if ended_at is None else ended_at for class_id, ended_at in rows}
+
+    @staticmethod
+    def _classroom(connection: sa.Connection, which: sa.ColumnElement[bool]) -> Classroom | None:
+        c = classes.c
+        columns = sa.select(c.class_id, c.code, c.title, c.created_at, c.ended_at, c.camera)
+        row = connection.execute(columns.where(which)).one_or_none()
+        return Classroom(*row) if row else None
+
+    @contextmanager
+    def _begin(self) -> Iterator[sa.Connection]:
+        with self._safely(), self._engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def _safely(self) -> Iterator[None]:
+        try:
+            yield
+        except IntegrityError:
+            raise
+        except (SQLAlchemyError, OSError) as error:
+            reason = str(error.orig) if isinstance(error, DBAPIError) and error.orig else type(error).__name__
+            raise StoreError(
+                f"The database cannot be used: {reason.splitlines()[0] if reason else 'no reason given'}."
+            ) from error
+
+
+def _engine(url: str) -> sa.Engine:
+    try:
+        parsed = sa.make_url(url)
+        if (name := parsed.get_backend_name()) not in INSERTS:
+            raise StoreError(f"FER_DATABASE_URL names a {name} database; there are {', '.join(INSERTS)}.")
+        if name != "sqlite":
+            return sa.create_engine(parsed, pool_pre_ping=True, pool_recycle=600)
+        # A connection per transaction: a pooled one would go on writing to a file that has been moved away.
+        engine = sa.create_engine(parsed, connect_args={"timeout": LOCK_WAIT_S}, poolclass=sa.NullPool)
+    except (sa.exc.ArgumentError, sa.exc.NoSuchModuleError, ModuleNotFoundError) as error:
+        raise StoreError(f"FER_DATABASE_URL cannot be used: {type(error).__name__}: {_first_line(error)}") from None
+    if not parsed.database or parsed.database == ":memory:":
+        raise StoreError("FER_DATABASE_URL must name a file: a SQLite database in memory is lost between connections.")
+    sa.event.listen(engine, "connect", _tune_sqlite)
+    return engine
+
+
+def _first_line(error: Exception) -> str:
+    # SQLAlchemy quotes the URL that it could not parse, and the URL may hold a password.
+    return "it is not an SQLAlchemy URL." if "URL" in str(error) else f"{str(error).splitlines()[0]}."
+
+
+def _tune_sqlite(connection: Any, _record: Any) -> None:
+    connection.execute("PRAGMA journal_mode=WAL")  # readers and the writer do not wait for each other
+    connection.execute("PRAGMA synchronous=NORMAL")  # safe with WAL; a power cut costs the last transactions at most
+
+
+def _migrate(engine: sa.Engine) -> None:
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+
+def _bucket_row(bucket: Bucket) -> dict[str, Any]:
+    key = {"class_id": bucket.class_id, "start": bucket.start, "stream_id": bucket.stream_id}
+    sums = dict(zip(LABELS, bucket.prob_sum.tolist(), strict=True))
+    return {**key, "face_id": bucket.face_id, "n": bucket.n, **sums}
+
+
+def _presence_row(presence: Presence) -> dict[str, Any]:
+    return {name: getattr(presence, name) for name in ("class_id", "stream_id", "seen_at", "n_faces")}
+
+
+def _sum(column: sa.Column[Any]) -> sa.ColumnElement[float]:
+    return sa.cast(sa.func.sum(column), sa.Float(53))
+
+
+@cache
+def _no_hash() -> str:
+    """The hash of nothing in particular: what a key is compared with where there is no class of that code."""
+    return argon2.PasswordHasher().hash(codes.new_key())
+
+
+def _verify(hasher: argon2.PasswordHasher, stored: str, key: str) -> bool:
+    try:
+        return hasher.verify(stored, key)
+    except (argon2.exceptions.VerificationError, argon2.exceptions.InvalidHashError):
+        return False

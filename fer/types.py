@@ -1,0 +1,101 @@
+"""The frozen values that modules hand each other."""
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Frame: TypeAlias = NDArray[np.uint8]  # (H, W, 3) uint8, BGR
+Crops: TypeAlias = NDArray[np.uint8]  # (n, 48, 48, 1) uint8, grey
+Probs: TypeAlias = NDArray[np.float32]  # (n, 7) or (7,) float32, rows sum to 1, order of LABELS
+Box: TypeAlias = tuple[float, float, float, float]  # x1, y1, x2, y2 in pixels of the frame
+Point: TypeAlias = tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Face:
+    """A face found in a frame.
+
+    `xyxy` is in pixels of the frame and may reach beyond its edges; `score` is in 0..1. `eyes` are the
+    centres of the eye on the left and the eye on the right of the picture, where the detector knows them.
+    """
+
+    xyxy: Box
+    score: float
+    eyes: tuple[Point, Point] | None = None
+
+    @property
+    def side_px(self) -> float:
+        """The longer side of the box."""
+        x1, y1, x2, y2 = self.xyxy
+        return max(x2 - x1, y2 - y1)
+
+    @property
+    def area_px(self) -> float:
+        x1, y1, x2, y2 = self.xyxy
+        return max(0.0, x2 - x1) * max(0.0, y2 - y1)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What one face shows at one moment.
+
+    `probs` (7,) float32 sums to 1; `label` is one of LABELS, or "uncertain" where the face is too small
+    or no expression is likely enough.
+    """
+
+    face_id: int
+    face: Face
+    probs: Probs
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """The readings of one face over one slot of `aggregate.SLOT_S` seconds.
+
+    `n` counts all readings, `prob_sum` (7,) float64 adds up only those that were certain: what is missing
+    from `n` is the uncertain share.
+    """
+
+    class_id: int
+    stream_id: str
+    face_id: int
+    start: float
+    n: int
+    prob_sum: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """The mood of a class over one slot: every face weighs the same however many frames it sent.
+
+    `mean_probs` (7,) sums to 1 less the uncertain share.
+    """
+
+    start: float
+    n_faces: int
+    mean_probs: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Presence:
+    """A student's live connection: `n_faces` faces were in its last analysed frame, at `seen_at`."""
+
+    class_id: int
+    stream_id: str
+    seen_at: float
+    n_faces: int
+
+
+@dataclass(frozen=True, slots=True)
+class Classroom:
+    """A class as students and instructor know it. `ended_at` is None while it is open."""
+
+    class_id: int
+    code: str
+    title: str
+    created_at: float
+    ended_at: float | None
+    camera: bool

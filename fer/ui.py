@@ -1,0 +1,179 @@
+"""What pages share: the resources of the process, and widgets. The only module that imports Streamlit."""
+
+import csv
+import io
+import logging
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlparse
+
+import altair as alt
+import segno
+import streamlit as st
+
+from fer import charts, classify, detect
+from fer.config import Settings
+from fer.detect import Choice, Detector
+from fer.errors import FerError
+from fer.labels import COLORS, EMOJI
+from fer.live import StudentStream
+from fer.pipeline import Options, Pipeline
+from fer.store import Store
+from fer.store.sql import SqlStore
+from fer.store.writer import Writer
+from fer.types import Classroom
+
+log = logging.getLogger(__name__)
+
+CHART_FONT = "Source Sans, Noto Color Emoji, Apple Color Emoji, Segoe UI Emoji, sans-serif"
+LAW = """
+In the European Union, inferring emotions of people in **education** from their faces is prohibited
+(AI Act, Regulation (EU) 2024/1689, Article 5(1)(f)), save for medical or safety reasons. Elsewhere other laws
+apply. Whoever makes a class answers for it.
+"""
+
+
+@st.cache_resource(show_spinner=False)
+def settings() -> Settings:
+    return Settings.from_env(os.environ)
+
+
+@st.cache_resource(show_spinner=False)
+def store() -> Store:
+    """Opened at first use and again after a failure: what raised is not cached."""
+    return SqlStore(settings().database_url)
+
+
+@st.cache_resource(show_spinner=False)
+def writer() -> Writer:
+    return Writer(store, settings().retention_days)
+
+
+@st.cache_resource(show_spinner=False)
+def classifier() -> classify.LiteRTClassifier:
+    return classify.load(settings().model)
+
+
+@st.cache_resource(show_spinner=False)
+def detector_choice() -> Choice:
+    choice = detect.choose(settings())
+    if choice.notice:
+        log.warning("%s", choice.notice)
+    return choice
+
+
+def new_detector() -> Detector:
+    return detector_choice().create(settings())
+
+
+def new_stream(room: Classroom) -> StudentStream:
+    """A student's stream in `room`; it makes a detector and a pipeline of its own per connection."""
+    # Bound here, on the page's thread: the stream's own threads must not reach for Streamlit.
+    choice, model, chosen = detector_choice(), classifier(), settings()
+    options = Options.of(chosen)
+    make: Callable[[], Pipeline] = lambda: Pipeline(choice.create(chosen), model, options)  # noqa: E731
+    return StudentStream(make, writer(), room.class_id, 1 / chosen.analyses_per_s)
+
+
+@contextmanager
+def errors_shown() -> Iterator[None]:
+    """Show an error of ours as its sentence and end the page there; it loses nothing that was entered."""
+    try:
+        yield
+    except FerError as error:
+        st.error(str(error), icon=":material/error:")
+        st.stop()
+
+
+def begin() -> None:
+    """What every page begins with.
+
+    Beside a folder named pages, Streamlit (1.67) runs pages/x.py by itself for a visitor who opens /x before
+    anybody has opened the app: nothing has called st.navigation yet. Then the run starts over, with app.py.
+    """
+    from streamlit.runtime.pages_manager import PagesManager
+
+    if PagesManager.uses_pages_directory:
+        PagesManager.uses_pages_directory = False
+        st.rerun()
+    # Streamlit leaves a lot of empty space above the title.
+    st.html("<style>.stMainBlockContainer { padding-top: 5rem; padding-bottom: 3rem; max-width: 76rem }</style>")
+
+
+def chart(drawn: alt.Chart | alt.LayerChart, key: str) -> None:
+    """Show a chart so that new data moves its marks: Streamlit rebuilds it only when the specification changes."""
+    spec: dict[str, Any] = drawn.to_dict()
+    spec.pop("datasets", None)
+    spec.pop("data", None)
+    # A canvas takes the first font that has the sign, and some have emoji in black and white.
+    spec["config"] = {"axis": {"labelFont": CHART_FONT}}
+    st.vega_lite_chart(drawn.data, spec, width="stretch", key=key)
+
+
+def own_picture() -> None:
+    """The student's own camera, mirrored, as their browser sends it; nothing before START and after STOP."""
+    _preview()(key="own_picture")
+
+
+@st.cache_resource(show_spinner=False)
+def _preview() -> Callable[..., Any]:
+    return st.components.v2.component(
+        "classmood_preview",
+        html='<video muted playsinline aria-label="Your own picture"></video>',
+        css="video { width: 100%; border-radius: 12px; transform: scaleX(-1); display: none; background: #000 }",
+        js=(Path(__file__).parent / "preview.js").read_text(encoding="utf-8"),
+    )
+
+
+def legend() -> None:
+    """The colours of the expressions, in a line that wraps on a phone."""
+    swatch = '<span style="color:{};font-size:1.3em;line-height:0">■</span>&nbsp;{}'
+    names = " &ensp; ".join(swatch.format(COLORS[label], label) for label in charts.SHOWN)
+    st.html(f'<div style="font-size:.8rem;opacity:.8">{names}</div>')
+
+
+def qr_png(text: str) -> bytes:
+    """A QR code, black on white in either theme."""
+    out = io.BytesIO()
+    segno.make(text, error="m").save(out, kind="png", scale=6, border=3)
+    return out.getvalue()
+
+
+def base_url() -> str:
+    """Where this app is reached: as the operator says, else as this visitor's browser does."""
+    if settings().public_url:
+        return settings().public_url
+    url = urlparse(st.context.url or "http://localhost:8501")
+    return f"{url.scheme}://{url.netloc}{os.path.dirname(url.path.rstrip('/'))}".rstrip("/")
+
+
+def camera_blocked() -> bool:
+    """Whether the visitor's browser refuses cameras here: it opens them on https:// and on localhost only."""
+    url = urlparse(st.context.url or "http://localhost:8501")
+    return url.scheme != "https" and url.hostname not in ("localhost", "127.0.0.1", "::1")
+
+
+def csv_text(rows: Iterable[Iterable[Any]]) -> str:
+    out = io.StringIO()
+    csv.writer(out).writerows(rows)
+    return out.getvalue()
+
+
+def delete_contribution(room: Classroom, stream: StudentStream) -> None:
+    """Delete what a student contributed, whether it was written or still waits to be."""
+    stream.delete()
+    writer().flush()  # a write under way must end first, or it would come after the deletion
+    for stream_id in stream.stream_ids:
+        store().delete_stream(room.class_id, stream_id)
+
+
+def expression(label: str) -> str:
+    return f"{EMOJI[label]} {label}"
+
+
+def now() -> float:
+    return time.time()

@@ -1,0 +1,121 @@
+import streamlit as st
+
+from fer import charts, live, ui
+
+ui.begin()
+
+SENTENCES = {
+    live.READY: "Press **START** under the picture, and allow the camera when your browser asks.",
+    live.CONNECTING: ":material/sync: Connecting…",
+    live.FAILED: (
+        "**The connection failed.** Your browser and the server found no way for the video. Press STOP and START "
+        "again; if it stays so, try another network (a phone's hotspot, say): company networks often block "
+        "video. The operator of this site can add a TURN server."
+    ),
+    live.STALLED: "**No picture arrives any more.** Check your network; press STOP and START to connect again.",
+    live.NO_FACE: "**No face is seen.** You are not contributing. Sit in the light and face the camera.",
+    live.CAMERA_OFF: "**Your camera sends black.** You are not contributing. Is it covered, or switched off?",
+}
+state = st.session_state
+
+with ui.errors_shown():
+    settings = ui.settings()
+    if "student_room" not in state:
+        st.title("Join a class")
+        with st.form("join", border=False):
+            code = st.text_input("Class code", st.query_params.get("code", ""), max_chars=16, placeholder="e.g. ACX4K7")
+            st.markdown(f"""
+**Before you join**
+
+- Your camera's picture is sent to this server, read there in memory, and forgotten at once. **No picture is
+  stored or shown to anyone but you.**
+- What is kept are nameless counts for slots of five seconds ("a face: 60% neutral, 30% happy"), for
+  {settings.retention_days} days at most. You can delete yours when you leave.
+- The instructor sees the **group** only, and only while at least {settings.min_group} faces contribute.
+- The reading is what your face *shows* to a program that is often wrong. It does not say what you feel.
+""")
+            agreed = st.checkbox("I understand and agree that my camera's picture is read in this way.")
+            joining = st.form_submit_button("Join", type="primary", icon=":material/videocam:")
+        if ui.camera_blocked():
+            st.warning("Browsers open the camera on https:// addresses only. Ask your instructor for such a link.")
+        if message := state.pop("student_message", None):
+            st.info(message)
+        if not joining:
+            st.stop()
+        room = ui.store().find_class(code) if code.strip() else None
+        if room is None:
+            st.error(
+                f"There is no class with the code “{code.strip()[:16]}”. Check it with your instructor."
+                if code.strip()
+                else "Enter the code of the class."
+            )
+            st.stop()
+        if room.ended_at is not None:
+            st.warning("This class has ended.")
+            st.stop()
+        if not agreed:
+            st.warning("Tick the box if you agree; without your agreement nothing is read.")
+            st.stop()
+        state.student_room, state.student_stream = room, ui.new_stream(room)
+        st.rerun()
+
+room, stream = state.student_room, state.student_stream
+st.subheader(room.title, anchor=False)
+picture, reading = st.columns([3, 2], gap="large")
+with picture:
+    stream.overlay = st.toggle(
+        "Show the overlay",
+        help="Sends the picture back to you with the reading drawn on it. Switching it stops the camera: "
+        "press START again.",
+    )
+    if not stream.overlay:
+        ui.own_picture()
+    context = live.camera("camera", stream, settings)
+    active = context.state.playing or context.state.signalling
+    if not active:
+        state.pop("student_connecting_since", None)
+
+
+@st.fragment(run_every=1.0)
+def own_reading() -> None:
+    current = ui.store().find_class(room.code)
+    if current is None or current.ended_at is not None:
+        stream.stop()
+        state.student_message = "The class has ended. Your camera is off. Thank you for taking part."
+        del state.student_room, state.student_stream
+        st.rerun()
+    seen = stream.snapshot
+    if active and seen.state == live.WAITING:
+        since = state.setdefault("student_connecting_since", ui.now())
+    else:
+        since = ui.now()
+    shown = live.status(active, ui.now() - since, seen, ui.now())
+    if shown == live.LIVE:
+        main = seen.readings[0]
+        others = len(seen.readings) - 1
+        st.markdown(f"### {ui.expression(main.label)}")
+        st.caption(f":green[●] Live{f', with {others} more in the picture' if others else ''}. Only you see this.")
+        ui.chart(charts.bars(main.probs, uncertain=False), "own_bars")
+    elif shown == live.FAILED:
+        st.error(SENTENCES[shown])
+    else:
+        st.info(SENTENCES[shown])
+
+
+with reading, ui.errors_shown():
+    own_reading()
+
+with st.container(horizontal=True):
+    leaving = st.button("Leave", icon=":material/logout:", help="Leaving this page stops your camera, too.")
+    deleting = st.button("Leave and delete my part", icon=":material/delete:")
+if leaving or deleting:
+    stream.stop()
+    state.student_message = "You have left the class."
+    if deleting:
+        with ui.errors_shown():
+            ui.delete_contribution(room, stream)
+        state.student_message = "You have left the class, and what you contributed has been deleted."
+    del state.student_room, state.student_stream
+    st.rerun()
+
+ui.begin()

@@ -1,0 +1,203 @@
+"""The real thing: a server of this app, real Chromium, and a camera whose picture the test chooses."""
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect, sync_playwright
+from skimage import data
+
+ROOT = Path(__file__).resolve().parent.parent
+FLAGS = (
+    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync --disable-dev-shm-usage "
+    "--use-fake-ui-for-media-stream --use-fake-device-for-media-stream"
+).split()
+DESKTOP, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
+
+
+def chromium_path() -> str | None:
+    """The installed Chromium, or None."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    return os.environ.get("FER_CHROMIUM") or next((path for name in names if (path := shutil.which(name))), None)
+
+
+def face() -> np.ndarray:
+    """A real face (Eileen Collins; NASA, public domain) as a webcam shows it.  # (240, 320, 3) uint8 BGR"""
+    return cv2.resize(data.astronaut()[:384, :, ::-1], (320, 240), interpolation=cv2.INTER_AREA)
+
+
+def faceless() -> np.ndarray:
+    """A room without anybody in it: a cup of coffee.  # (240, 320, 3) uint8 BGR"""
+    return cv2.resize(data.coffee()[:, :, ::-1], (320, 240), interpolation=cv2.INTER_AREA)
+
+
+def black() -> np.ndarray:
+    """What a muted camera sends.  # (240, 320, 3) uint8 BGR"""
+    return np.zeros((240, 320, 3), np.uint8)
+
+
+def record_camera(path: Path, picture: np.ndarray, seconds: float = 4.0, fps: int = 10, noise: int = 8) -> Path:
+    """An MJPEG file for Chromium's fake camera: `picture`, panned, with sensor noise; it is played in a loop."""
+    rng = np.random.default_rng(0)
+    n = round(seconds * fps)
+    with av.open(str(path), "w", format="mjpeg") as container:
+        stream = container.add_stream("mjpeg", rate=fps, options={"qscale": "3"})
+        stream.height, stream.width, stream.pix_fmt = *picture.shape[:2], "yuvj420p"
+        for i in range(n):
+            shift = round(8 * np.sin(2 * np.pi * i / n))
+            moved = np.roll(picture, (shift // 2, shift), (0, 1)).astype(np.int16)
+            if noise and picture.any():
+                moved += rng.integers(-noise, noise + 1, picture.shape)
+            frame = av.VideoFrame.from_ndarray(np.clip(moved, 0, 255).astype(np.uint8), format="bgr24")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    return path
+
+
+@dataclass
+class App:
+    """A running server."""
+
+    url: str
+    process: subprocess.Popen[bytes]
+    log: Path
+    database: Path
+
+    def rss_mb(self) -> float:
+        """Resident memory of the server's process."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(re.search(r"VmRSS:\s+(\d+)", status).group(1)) / 1024  # type: ignore[union-attr]
+
+    def has_loaded(self, library: str) -> bool:
+        """Whether a shared object of that library is mapped into the server's process."""
+        return library in Path(f"/proc/{self.process.pid}/maps").read_text()
+
+
+@contextmanager
+def running_app(folder: Path, **settings: str) -> Iterator[App]:
+    """`streamlit run app.py` on a free port with a database of its own."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    log, database = folder / "server.log", folder / "classmood.sqlite3"
+    environ = {**os.environ, "FER_DATABASE_URL": f"sqlite:///{database}", **settings}
+    command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port)]
+    with log.open("wb") as sink:
+        process = subprocess.Popen(command, cwd=ROOT, env=environ, stdout=sink, stderr=subprocess.STDOUT)
+    try:
+        url = f"http://localhost:{port}"
+        wait_for(lambda: _healthy(url), 60, f"the server, see {log}")
+        yield App(url, process, log, database)
+    finally:
+        process.terminate()
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+
+
+def _healthy(url: str) -> bool:
+    try:
+        return urllib.request.urlopen(f"{url}/_stcore/health", timeout=2).status == 200
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def wait_for(condition: object, limit_s: float, what: str) -> float:
+    """Poll until `condition()` is true; returns the seconds it took, fails after `limit_s`."""
+    begin = time.monotonic()
+    while not condition():  # type: ignore[operator]
+        assert time.monotonic() - begin < limit_s, f"waited {limit_s} s for {what}"
+        time.sleep(0.05)
+    return time.monotonic() - begin
+
+
+@contextmanager
+def playwright() -> Iterator[Playwright]:
+    with sync_playwright() as started:
+        yield started
+
+
+def launch(started: Playwright, camera: Path | None = None) -> Browser:
+    """A Chromium of its own, so that it can have a camera of its own, and be killed."""
+    flags = [*FLAGS, f"--use-file-for-fake-video-capture={camera}"] if camera else FLAGS
+    return started.chromium.launch(executable_path=chromium_path(), args=flags)
+
+
+def new_page(browser: Browser, viewport: dict[str, int] = DESKTOP, **options: object) -> Page:
+    context: BrowserContext = browser.new_context(viewport=viewport, permissions=["camera"], **options)  # type: ignore[arg-type]
+    page = context.new_page()
+    page.set_default_timeout(30_000)
+    return page
+
+
+@dataclass
+class Classroom:
+    """A class as made in the browser."""
+
+    page: Page
+    code: str
+    key: str
+
+    def metric(self, name: str) -> str:
+        """The figure under that heading of the instructor's page."""
+        return self.page.get_by_test_id("stMetric").filter(has_text=name).get_by_test_id("stMetricValue").inner_text()
+
+
+def make_class(page: Page, url: str, title: str = "Algebra") -> Classroom:
+    """Make a class as an instructor does."""
+    page.goto(f"{url}/teach")
+    page.get_by_label("Title").fill(title)
+    page.get_by_text("I confirm that reading").click()
+    page.get_by_role("button", name="Make the class").click()
+    key = page.get_by_test_id("stCode").first.inner_text().strip()
+    button = page.get_by_role("button", name=re.compile("Join code")).inner_text()
+    return Classroom(page, re.findall(r"[A-Z0-9]{6}", button)[0], key)
+
+
+def join(page: Page, url: str, code: str) -> None:
+    """Open the join link and agree."""
+    page.goto(f"{url}/join?code={code}")
+    page.get_by_text("I understand and agree").click()
+    page.get_by_role("button", name="Join", exact=True).click()
+
+
+def press_start(page: Page) -> None:
+    """Press START in streamlit-webrtc's frame."""
+    page.frame_locator('iframe[title*="webrtc_streamer"]').get_by_role("button", name="START").click()
+
+
+def press_stop(page: Page) -> None:
+    page.frame_locator('iframe[title*="webrtc_streamer"]').get_by_role("button", name="STOP").click()
+
+
+def one_student_rss_mb(folder: Path, samples: int = 10) -> list[float]:
+    """Resident memory of the app with one student on camera, in MB, a second apart."""
+    camera = record_camera(folder / "face.mjpeg", face())
+    with running_app(folder, FER_MIN_GROUP="1") as app, playwright() as started:
+        browser = launch(started, camera)
+        room = make_class(new_page(browser), app.url)
+        student = new_page(browser)
+        join(student, app.url, room.code)
+        press_start(student)
+        expect(student.get_by_text("Only you see this")).to_be_visible()
+        values = []
+        for _ in range(samples):
+            time.sleep(1)
+            values.append(app.rss_mb())
+        browser.close()
+    return values
