@@ -49,9 +49,9 @@ def _predict(args: argparse.Namespace, settings: Settings) -> None:
         documents.append({"path": str(path), "faces": photo.as_records(readings)})
         if not args.json:
             print(f"{path}: {len(readings)} face{'' if len(readings) == 1 else 's'}")
-            for number, face in enumerate(documents[-1]["faces"], 1):
+            for number, (reading, face) in enumerate(zip(readings, documents[-1]["faces"], strict=True), 1):
                 top = sorted(face["probs"].items(), key=lambda item: -item[1])[:3]
-                print(f"  {number}. {face['label']:9} " + "  ".join(f"{label} {p:.0%}" for label, p in top))
+                print(f"  {number}. {reading.label:9} " + "  ".join(f"{label} {p:.0%}" for label, p in top))
     if args.json:
         _print_json(documents)
 
@@ -65,7 +65,11 @@ def _analyze(args: argparse.Namespace, settings: Settings) -> None:
         raise FerError(f"There is no file {args.video}.")
     detector = detect.choose(settings).create(settings)
     pipeline = Pipeline(detector, classify.load(settings.model), Options.of(settings))
-    result = video.analyse(args.video, args.out, pipeline, 1 / settings.analyses_per_s, _Progress())
+    progress = _Progress()
+    try:
+        result = video.analyse(args.video, args.out, pipeline, 1 / settings.analyses_per_s, progress)
+    finally:
+        progress.end()
     page = args.out / "report.html"
     page.write_text(report.html(args.video.name, result.slots, result.duration_s), encoding="utf-8")
     mean = overall(result.slots).tolist() if result.slots else None
@@ -99,7 +103,12 @@ class _Progress:
             return
         self._shown = percent
         bar = f"[{'█' * (percent // 4):<25}] {percent:3d}%" if total_s else f"{percent} minutes"
-        print(f"\r{bar}", end="\n" if percent == 100 else "", file=sys.stderr, flush=True)
+        print(f"\r{bar}", end="", file=sys.stderr, flush=True)
+
+    def end(self) -> None:
+        """Leave the line of the bar, if there is one."""
+        if self._shown >= 0:
+            print(file=sys.stderr)
 
 
 def _train(args: argparse.Namespace, settings: Settings) -> None:

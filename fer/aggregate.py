@@ -49,17 +49,17 @@ class BucketFiller:
         ]
 
     def _seats(self, readings: Sequence[Reading]) -> list[int]:
-        """A seat for each face of the frame: its own while nobody sits there, else the lowest that is free."""
-        taken: dict[int, int] = {}
+        """A seat for each face of the frame: the one it had in the last frame, else one of this slot that is free.
+
+        So a slot has as many seats as there were faces at once.
+        """
+        seats = {r.face_id: self._seat_of[r.face_id] for r in readings if r.face_id in self._seat_of}
         for reading in readings:
-            seat = self._seat_of.get(reading.face_id)
-            if seat is not None and seat not in taken.values():
-                taken[reading.face_id] = seat
-        for reading in readings:
-            if reading.face_id not in taken:
-                taken[reading.face_id] = next(s for s in range(len(readings)) if s not in taken.values())
-        self._seat_of = taken
-        return [taken[reading.face_id] for reading in readings]
+            if reading.face_id not in seats:
+                free = (s for s in (*sorted(self._sums), *range(len(readings))) if s not in seats.values())
+                seats[reading.face_id] = next(free)
+        self._seat_of = seats
+        return [seats[reading.face_id] for reading in readings]
 
 
 def merge(buckets: Iterable[Bucket]) -> list[Slot]:

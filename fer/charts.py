@@ -5,7 +5,7 @@ with newer data redraws the marks and does not build the chart anew.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import altair as alt
 import numpy as np
@@ -127,8 +127,8 @@ def confusion(counts: Sequence[Sequence[int]]) -> alt.LayerChart:
     ink = alt.when(alt.datum.share > 0.5).then(alt.value("white")).otherwise(alt.value("black"))
     text = table.mark_text(fontSize=11).encode(text=alt.Text("share:Q", format=".0%"), color=ink)
     data = pd.DataFrame(rows, columns=["label", "reading", "share"])
-    drawn: alt.LayerChart = alt.layer(table.mark_rect().encode(color=shade), text, data=data).properties(height=300)
-    return drawn
+    drawn = alt.layer(table.mark_rect().encode(color=shade), text, data=data).properties(height=300)
+    return cast(alt.LayerChart, drawn)
 
 
 def _time_axis(window_min: tuple[float, float] | None, title: str) -> alt.X:

@@ -42,11 +42,12 @@ class Card:
         """Raises ModelError where the card is missing, damaged, or speaks of other labels or another input."""
         try:
             card = cls(**json.loads(path.read_text(encoding="utf-8")))
+            labels, _ = tuple(card.labels), dict(card.sha256)
         except FileNotFoundError:
             raise ModelError(f"There is no model card {path}; a model is <name>.tflite with its <name>.json.") from None
         except (OSError, ValueError, TypeError) as error:
             raise ModelError(f"The model card {path} cannot be read: {error}.") from error
-        if tuple(card.labels) != LABELS:
+        if labels != LABELS:
             raise ModelError(f"The model card {path} has the labels {card.labels}; expected {list(LABELS)}.")
         if card.input != INPUT:
             raise ModelError(f"The model card {path} has the input {card.input}; expected {INPUT}.")

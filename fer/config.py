@@ -55,7 +55,11 @@ def _database_url(text: str) -> str:
 
 
 def _public_url(text: str) -> str:
-    if urlparse(text).scheme not in ("http", "https") or not urlparse(text).netloc:
+    try:
+        parsed = urlparse(text)
+    except ValueError:
+        parsed = urlparse("")
+    if parsed.scheme not in ("http", "https") or not parsed.netloc:
         raise SettingError("expected an address such as https://classmood.example.org")
     return text.rstrip("/")
 

@@ -2,8 +2,10 @@
 
 import csv
 import zipfile
+import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -56,7 +58,10 @@ def load(path: Path, split: str) -> Dataset:
     if path.is_dir():
         return _collect(_folder_entries(path, split), path, split)
     if zipfile.is_zipfile(path):
-        return _collect(_zip_entries(path, split), path, split)
+        try:
+            return _collect(_zip_entries(path, split), path, split)
+        except zipfile.BadZipFile as error:
+            raise DataError(f"{path} is a damaged zip: {error}.") from error
     return _load_csv(path, split)
 
 
@@ -123,7 +128,7 @@ def _zip_entries(path: Path, split: str) -> Iterator[tuple[str, str, bytes | str
                 continue
             try:
                 yield parts[-1], parts[-2], archive.read(info)
-            except (zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError, ValueError) as error:
+            except (zipfile.BadZipFile, zlib.error, RuntimeError, EOFError, ValueError) as error:
                 yield parts[-1], parts[-2], str(error) or "damaged in the archive"
 
 
@@ -131,22 +136,37 @@ def _load_csv(path: Path, split: str) -> Dataset:
     """The original fer2013.csv: columns emotion, pixels (2,304 numbers), Usage; a row's number names it."""
     rows: dict[str, list[tuple[str, int, NDArray[np.uint8]]]] = {usage: [] for usage in USAGES[split]}
     skipped = []
-    with path.open(newline="", encoding="utf-8", errors="replace") as file:
-        reader = csv.DictReader(file)
-        if missing := {"emotion", "pixels", "Usage"} - set(reader.fieldnames or ()):
-            raise DataError(f"{path} has no column {', '.join(sorted(missing))}; expected emotion, pixels, Usage.")
-        try:
-            for number, row in enumerate(reader):
-                if (usage := row["Usage"]) in rows:
-                    try:
-                        rows[usage].append((f"fer{number:07d}.png", *_parse_row(row)))
-                    except ValueError as error:
-                        skipped.append(f"row {number} (line {reader.line_num}): {error}")
-        except csv.Error as error:
-            raise DataError(f"{path}, line {reader.line_num}: {error}.") from error
+    with _open_csv(path, ("emotion", "pixels", "Usage")) as reader:
+        for number, row in enumerate(reader):
+            try:
+                if (usage := _usage(row)) in rows:
+                    rows[usage].append((f"fer{number:07d}.png", *_parse_row(row)))
+            except ValueError as error:
+                skipped.append(f"row {number} (line {reader.line_num}): {error}")
     chosen = next((found for found in rows.values() if found), [])
     names, labels, images = [r[0] for r in chosen], [r[1] for r in chosen], [r[2] for r in chosen]
     return _dataset(images, labels, names, skipped, path, split)
+
+
+def _usage(row: dict[str, str]) -> str:
+    usage = row["Usage"]
+    if usage not in ("Training", "PublicTest", "PrivateTest"):
+        raise ValueError(f"the usage {usage!r} is none of Training, PublicTest, PrivateTest")
+    return usage
+
+
+@contextmanager
+def _open_csv(path: Path, columns: Sequence[str]) -> Iterator["csv.DictReader[str]"]:
+    """A reader of a CSV file with these columns. Raises DataError where it is none, or lacks one of them."""
+    with path.open(newline="", encoding="utf-8", errors="replace") as file:
+        reader = csv.DictReader(file)
+        try:
+            if missing := set(columns) - set(reader.fieldnames or ()):
+                names = ", ".join(sorted(missing))
+                raise DataError(f"{path} has no column {names}; expected {', '.join(columns)}.")
+            yield reader
+        except csv.Error as error:
+            raise DataError(f"{path}, line {reader.line_num}, cannot be read as CSV: {error}.") from error
 
 
 def _parse_row(row: dict[str, str]) -> tuple[int, NDArray[np.uint8]]:
@@ -166,13 +186,10 @@ def load_votes(path: Path) -> dict[str, NDArray[np.int64]]:
     if not path.is_file():
         raise DataError(f"There is no file {path}.")
     columns = FERPLUS_COLUMNS + FERPLUS_OTHERS
-    with path.open(newline="", encoding="utf-8", errors="replace") as file:
-        reader = csv.DictReader(file)
-        if missing := {"Image name", *columns} - set(reader.fieldnames or ()):
-            raise DataError(f"{path} has no column {', '.join(sorted(missing))}; expected FER+'s fer2013new.csv.")
+    with _open_csv(path, ("Image name", *columns)) as reader:
         try:
             return {row["Image name"]: np.array([int(row[c]) for c in columns]) for row in reader if row["Image name"]}
-        except (ValueError, TypeError, csv.Error) as error:
+        except (ValueError, TypeError) as error:
             raise DataError(f"{path}, line {reader.line_num}: a vote is not a whole number.") from error
 
 

@@ -21,6 +21,7 @@ from fer.types import Face, Frame
 
 log = logging.getLogger(__name__)
 
+MIN_SIDE_PX = 16  # no face fits, and YuNet reads beyond the end of a thinner picture
 REGION_PX = 128  # the size at which the surroundings of a known face are searched
 REGION_SCALE = 2.0  # of the face: how far they reach: a head moves less than half its size between two analyses
 
@@ -144,6 +145,8 @@ def search(detector: Detector, frame: Frame, width_px: int | None = None, min_fa
     width_px = width_px or detector.working_px
     scale = width_px / frame.shape[1]
     height_px = max(1, round(frame.shape[0] * scale))
+    if min(width_px, height_px) < MIN_SIDE_PX:
+        return []
     shrink = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
     small = frame if scale == 1 else cv2.resize(frame, (width_px, height_px), interpolation=shrink)
     return suppress(
@@ -161,7 +164,7 @@ def _search_region(detector: Detector, frame: Frame, near: Face) -> list[Face]:
     cx, cy = (near.xyxy[0] + near.xyxy[2]) / 2, (near.xyxy[1] + near.xyxy[3]) / 2
     x1, y1 = max(0, int(cx - reach)), max(0, int(cy - reach))
     region = frame[y1 : max(y1 + 1, int(cy + reach)), x1 : max(x1 + 1, int(cx + reach))]
-    if min(region.shape[:2]) < 8:
+    if not region.size:
         return []
     return [moved(face, 1.0, x1, y1) for face in search(detector, region, _region_width(region), near.side_px * 0.6)]
 
@@ -189,7 +192,10 @@ def fetch_yunet(target: Path, limit_s: float = 15.0, url: str = YUNET_URL) -> No
         raise ModelError(f"YuNet could not be fetched from {url}: {getattr(error, 'reason', error)}.") from error
     if hashlib.sha256(content).hexdigest() != YUNET_SHA256:
         raise ModelError(f"What {url} sent is not YuNet's file (its sha256 differs); it was thrown away.")
-    target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_suffix(".part")
-    part.write_bytes(content)
-    part.replace(target)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        part.write_bytes(content)
+        part.replace(target)
+    except OSError as error:
+        raise ModelError(f"YuNet could not be written to {target}: {error.strerror}.") from error

@@ -4,6 +4,7 @@ import logging
 import secrets
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, cast
@@ -23,6 +24,8 @@ log = logging.getLogger(__name__)
 WAITING, LIVE, NO_FACE, CAMERA_OFF = "waiting", "live", "no face", "camera off"
 DARK = 20.0  # a muted camera sends black (16 in video range); the darkest room still has noise and highlights
 FLAT = 3.0
+SILENT_S = 0.6  # several pictures late, at five a second and more
+WATCH_S = 0.25
 
 
 @dataclass(frozen=True)
@@ -50,9 +53,14 @@ class StudentStream:
         writer: Writer,
         class_id: int,
         interval_s: float,
+        page_open: Callable[[], bool] = lambda: True,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """`pipeline` makes the pipeline of a new connection: nothing of the last one is carried over."""
+        """`pipeline` makes the pipeline of a new connection: nothing of the last one is carried over.
+
+        `page_open` tells from any thread whether the student's page still has its connection to the server.
+        """
+        self._page_open, self._frame_at = page_open, 0.0
         self._make_pipeline, self._writer, self._clock = pipeline, writer, clock
         self._class_id, self._interval_s = class_id, interval_s
         self._lock = threading.Lock()
@@ -81,6 +89,15 @@ class StudentStream:
         with self._lock:
             self._disconnect()
 
+    def check(self) -> None:
+        """End the stream if its page is gone and its pictures have stopped: called by Watch, about four times a second.
+
+        A browser that closes says goodbye over WebRTC about half of the time; else that takes 30 seconds to
+        notice (RFC 7675). A page alone that is gone may be a network that changes: pictures then go on.
+        """
+        if self._connected and self._clock() - self._frame_at > SILENT_S and not self._page_open():
+            self.on_ended()
+
     def stop(self) -> None:
         """Contribute nothing any more."""
         self.stopped = True
@@ -96,6 +113,7 @@ class StudentStream:
         if self.stopped:
             return frame
         now, last = self._clock(), self.snapshot
+        self._frame_at = now
         self.snapshot = replace(last, frames=last.frames + 1)
         due = not self._connected or abs(now - last.at) >= self._interval_s
         if not (due or self.overlay):
@@ -131,6 +149,26 @@ class StudentStream:
             self._writer.leave(self.stream_ids[-1])
         self._connected = False
         self.snapshot = Snapshot()
+
+
+class Watch:
+    """Looks after all streams of the process from one thread: ends those whose browser is gone."""
+
+    def __init__(self) -> None:
+        self._streams: weakref.WeakSet[StudentStream] = weakref.WeakSet()
+        self._thread = threading.Thread(target=self._work, name="fer-watch", daemon=True)
+
+    def add(self, stream: StudentStream) -> None:
+        """Look after `stream` for as long as anybody holds it."""
+        self._streams.add(stream)
+        if not self._thread.is_alive():
+            self._thread.start()
+
+    def _work(self) -> None:
+        while True:
+            for stream in list(self._streams):
+                stream.check()
+            time.sleep(WATCH_S)
 
 
 def is_black(picture: Frame) -> bool:

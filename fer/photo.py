@@ -1,6 +1,7 @@
 """Still images: from untrusted bytes to a frame, and every face in it."""
 
 import io
+import struct
 import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -19,7 +20,7 @@ from fer.types import Face, Frame, Probs, Reading
 
 MAX_BYTES = 20_000_000
 MAX_PIXELS = 40_000_000
-FORMATS = ("JPEG", "PNG", "WEBP", "HEIF", "BMP", "GIF", "TIFF", "MPO")
+FORMATS = ("JPEG", "PNG", "WEBP", "HEIF", "BMP", "GIF", "TIFF")
 MAX_FACES = 100
 # A selfie fills the picture and a group photo holds faces of 2% of its width: no one size finds both.
 SEARCH_WIDTHS = (320, 1280)
@@ -43,13 +44,22 @@ def decode(content: bytes) -> Frame:
             if image.width * image.height > MAX_PIXELS:
                 size = f"{image.width} × {image.height} pixels"
                 raise ImageError(f"The picture has {size}; at most {MAX_PIXELS / 1e6:.0f} megapixels can be read.")
-            return _to_frame(ImageOps.exif_transpose(image))
+            return _to_frame(_upright(image))
     except UnidentifiedImageError:
         raise ImageError("This is not a picture that can be read; use JPEG, PNG, WebP or HEIC.") from None
     except Image.DecompressionBombError:
         raise ImageError(f"The picture has more than {MAX_PIXELS / 1e6:.0f} megapixels.") from None
     except (OSError, ValueError, SyntaxError, EOFError, RuntimeError, MemoryError, OverflowError) as error:
         raise ImageError("The picture is damaged or incomplete and cannot be read.") from error
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """The picture turned as its EXIF data ask for; as it is where they make no sense."""
+    image.load()
+    try:
+        return ImageOps.exif_transpose(image)
+    except (TypeError, ValueError, KeyError, SyntaxError, OSError, struct.error):
+        return image
 
 
 def _register_heif() -> None:
@@ -106,12 +116,15 @@ def _label(probs: Probs, floor: float) -> str:
 
 
 def as_records(readings: Sequence[Reading]) -> list[dict[str, Any]]:
-    """Readings as JSON documents name them: xyxy, score, label, probs."""
+    """Readings as JSON documents name them: xyxy, score, label, probs.
+
+    Here `label` is the likeliest of the seven even where a page says "uncertain": `probs` tell how sure it is.
+    """
     return [
         {
             "xyxy": [round(v, 1) for v in reading.face.xyxy],
             "score": round(reading.face.score, 4),
-            "label": reading.label,
+            "label": LABELS[int(reading.probs.argmax())],
             "probs": {label: round(float(p), 4) for label, p in zip(LABELS, reading.probs, strict=True)},
         }
         for reading in readings

@@ -21,11 +21,12 @@ def crop(frame: Frame, face: Face, scale: float = 1.0, dy: float = 0.0) -> Crops
     centre = np.array([(x1 + x2) / 2, (y1 + y2) / 2]) + dy * box_px * np.array([-_axis(face)[1], _axis(face)[0]])
     patch, origin = _patch(frame, centre, side_px)
     # A warp samples single points: beyond 2:1 the patch is shrunk by area first, or the crop would alias.
-    shrink = min(1.0, 2 * CROP_PX / side_px)
-    if shrink < 1.0:
-        patch = cv2.resize(patch, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
-    cos, sin = _axis(face) * (side_px * shrink / CROP_PX)
-    turn = np.array([[cos, -sin], [sin, cos]])  # takes steps in the crop to steps in the patch
+    shrink = _shrink(patch, 2 * CROP_PX / side_px)
+    if shrink.min() < 1.0:
+        small = np.rint(shrink * patch.shape[1::-1]).astype(int).tolist()
+        patch = np.asarray(cv2.resize(patch, small, interpolation=cv2.INTER_AREA), np.uint8)
+    cos, sin = _axis(face) * (side_px / CROP_PX)
+    turn = shrink[:, None] * np.array([[cos, -sin], [sin, cos]])  # takes steps in the crop to steps in the patch
     middle = (centre - origin) * shrink - turn @ np.full(2, CROP_PX / 2)
     # Pixel centres lie at half pixels, and warpAffine counts from the centre of the first.
     matrix = np.column_stack([turn, middle + turn @ np.full(2, 0.5) - 0.5])
@@ -42,6 +43,12 @@ def _axis(face: Face) -> NDArray[np.float64]:
     length = float(np.hypot(*step))
     # Eyes closer than a tenth of the face are a profile or a mistake: their line says nothing about tilt.
     return step / length if step[0] > 0.1 * face.side_px else np.array([1.0, 0.0])
+
+
+def _shrink(patch: NDArray[np.uint8], wanted: float) -> NDArray[np.float64]:
+    """The factors across and down, near `wanted` and at most 1, that make whole pixels, one at least.  # (2,)"""
+    size = np.array(patch.shape[1::-1], float)
+    return np.asarray(np.maximum(1.0, np.rint(size * min(1.0, wanted))) / size)
 
 
 def _patch(frame: Frame, centre: NDArray[np.float64], side_px: float) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:

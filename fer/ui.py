@@ -4,6 +4,7 @@ import csv
 import io
 import logging
 import os
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -20,7 +21,7 @@ from fer.config import Settings
 from fer.detect import Choice, Detector
 from fer.errors import FerError
 from fer.labels import COLORS, EMOJI
-from fer.live import StudentStream
+from fer.live import StudentStream, Watch
 from fer.pipeline import Options, Pipeline
 from fer.store import Store
 from fer.store.sql import SqlStore
@@ -76,7 +77,25 @@ def new_stream(room: Classroom) -> StudentStream:
     choice, model, chosen = detector_choice(), classifier(), settings()
     options = Options.of(chosen)
     make: Callable[[], Pipeline] = lambda: Pipeline(choice.create(chosen), model, options)  # noqa: E731
-    return StudentStream(make, writer(), room.class_id, 1 / chosen.analyses_per_s)
+    stream = StudentStream(make, writer(), room.class_id, 1 / chosen.analyses_per_s, _page_open())
+    _watch().add(stream)
+    return stream
+
+
+@st.cache_resource(show_spinner=False)
+def _watch() -> Watch:
+    return Watch()
+
+
+def _page_open() -> Callable[[], bool]:
+    """Tells, from any thread, whether this visitor's page is still connected."""
+    from streamlit.runtime.scriptrunner import get_script_run_ctx
+
+    context = get_script_run_ctx()
+    if context is None or not st.runtime.exists():
+        return lambda: True
+    runtime, session_id = st.runtime.get_instance(), context.session_id
+    return lambda: runtime.is_active_session(session_id)
 
 
 @contextmanager
@@ -169,6 +188,11 @@ def delete_contribution(room: Classroom, stream: StudentStream) -> None:
     writer().flush()  # a write under way must end first, or it would come after the deletion
     for stream_id in stream.stream_ids:
         store().delete_stream(room.class_id, stream_id)
+
+
+def plain(text: str) -> str:
+    """What a person typed, with every sign escaped that Markdown would act on."""
+    return re.sub(r"([\\`*_{}\[\]<>#+!|$~:^-])", r"\\\1", text)
 
 
 def expression(label: str) -> str:

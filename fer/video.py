@@ -85,6 +85,7 @@ def _run(
     close(np.inf)
     if not analysed:
         raise VideoError(f"{path} holds no picture that can be decoded.")
+    progress(at, at)
     return slots, at, analysed, with_faces, damage[0]
 
 
@@ -103,13 +104,13 @@ def _frames(path: Path, interval_s: float, damage: list[int]) -> Iterator[tuple[
         stream.thread_type = "AUTO"
         total_s = container.duration / 1e6 if container.duration else 0.0
         rate = float(stream.average_rate or 25)
-        begin, due, number = None, -np.inf, 0
+        begin, due, number = None, 0.0, 0
         for frame in _decode(container, stream, damage):
             number += 1
             at = frame.time if frame.time is not None else number / rate
             begin = at if begin is None else begin
-            if at - begin >= due:
-                due = at - begin + interval_s - 0.5 / rate
+            if at - begin + 0.5 / rate >= due:
+                due = interval_s * (1 + (at - begin + 0.5 / rate) // interval_s)  # a grid: rounding does not add up
                 yield at - begin, total_s, _upright(frame)
 
 

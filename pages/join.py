@@ -45,7 +45,7 @@ with ui.errors_shown():
         room = ui.store().find_class(code) if code.strip() else None
         if room is None:
             st.error(
-                f"There is no class with the code “{code.strip()[:16]}”. Check it with your instructor."
+                f"There is no class with the code “{ui.plain(code.strip()[:16])}”. Check it with your instructor."
                 if code.strip()
                 else "Enter the code of the class."
             )
@@ -60,7 +60,7 @@ with ui.errors_shown():
         st.rerun()
 
 room, stream = state.student_room, state.student_stream
-st.subheader(room.title, anchor=False)
+st.subheader(ui.plain(room.title), anchor=False)
 picture, reading = st.columns([3, 2], gap="large")
 with picture:
     stream.overlay = st.toggle(

@@ -47,7 +47,7 @@ if "class_key" in state:
             st.rerun()
 
 heading, sharing = st.columns([3, 1], vertical_alignment="center")
-heading.header(room.title, anchor=False)
+heading.header(ui.plain(room.title), anchor=False)
 with sharing.popover(f"Join code **{room.code}**", icon=":material/qr_code_2:", width="stretch"):
     st.code(room.code, language=None)
     st.code(link, language=None, wrap_lines=True)

@@ -1,5 +1,6 @@
 """The store on SQLAlchemy: SQLite by default, PostgreSQL by URL."""
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -62,7 +63,7 @@ class SqlStore:
 
     def __init__(self, url: str) -> None:
         """Raises StoreError where the URL cannot be used or the database cannot be reached."""
-        self._engine = _engine(url)
+        self._engine, self._url = _engine(url), url
         self._insert = INSERTS[self._engine.dialect.name]
         self._hasher = argon2.PasswordHasher()
         with self._safely():
@@ -197,9 +198,7 @@ class SqlStore:
             raise
         except (SQLAlchemyError, OSError) as error:
             reason = str(error.orig) if isinstance(error, DBAPIError) and error.orig else type(error).__name__
-            raise StoreError(
-                f"The database cannot be used: {reason.splitlines()[0] if reason else 'no reason given'}."
-            ) from error
+            raise StoreError(f"The database cannot be used: {_scrubbed(reason, self._url)}.") from error
 
 
 def _engine(url: str) -> sa.Engine:
@@ -211,17 +210,25 @@ def _engine(url: str) -> sa.Engine:
             return sa.create_engine(parsed, pool_pre_ping=True, pool_recycle=600)
         # A connection per transaction: a pooled one would go on writing to a file that has been moved away.
         engine = sa.create_engine(parsed, connect_args={"timeout": LOCK_WAIT_S}, poolclass=sa.NullPool)
-    except (sa.exc.ArgumentError, sa.exc.NoSuchModuleError, ModuleNotFoundError) as error:
-        raise StoreError(f"FER_DATABASE_URL cannot be used: {type(error).__name__}: {_first_line(error)}") from None
+    except (sa.exc.ArgumentError, ValueError):
+        raise StoreError("FER_DATABASE_URL is not an SQLAlchemy URL such as sqlite:///classmood.sqlite3.") from None
+    except (sa.exc.NoSuchModuleError, ModuleNotFoundError):
+        raise StoreError("FER_DATABASE_URL names a driver that is not installed; use postgresql+psycopg://…") from None
     if not parsed.database or parsed.database == ":memory:":
         raise StoreError("FER_DATABASE_URL must name a file: a SQLite database in memory is lost between connections.")
     sa.event.listen(engine, "connect", _tune_sqlite)
     return engine
 
 
-def _first_line(error: Exception) -> str:
-    # SQLAlchemy quotes the URL that it could not parse, and the URL may hold a password.
-    return "it is not an SQLAlchemy URL." if "URL" in str(error) else f"{str(error).splitlines()[0]}."
+def _scrubbed(reason: str, url: str) -> str:
+    """The first line of a driver's message, without any part of a server's URL: one of them is the password."""
+    line = (reason.splitlines() or ["no reason given"])[0].rstrip(".")
+    if url.startswith("sqlite"):
+        return line
+    secrets = [part for part in re.split(r"[:@/?&=]+", url.partition("://")[2]) if part]
+    for part in sorted(secrets, key=len, reverse=True):
+        line = line.replace(part, "…")
+    return line
 
 
 def _tune_sqlite(connection: Any, _record: Any) -> None:

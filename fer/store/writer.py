@@ -104,6 +104,8 @@ class Writer:
         self._wake.set()
         if self._thread is not None:
             self._thread.join(timeout=10)
+        if self._waiting():  # it came in during the last write
+            self.flush()
 
     def _start(self) -> None:
         if self._thread is None:
@@ -114,8 +116,11 @@ class Writer:
         while not self._stopping:
             self._wake.wait(RETRY_S if self.problem else FLUSH_S)
             self._wake.clear()
-            if self._buckets or self._presences or self._left:
+            if self._waiting():
                 self.flush()
+
+    def _waiting(self) -> bool:
+        return bool(self._buckets or self._presences or self._left)
 
     def _bound(self) -> None:
         while len(self._buckets) > MOST_PENDING:
@@ -127,6 +132,6 @@ class Writer:
     def _purge(self, store: Store) -> None:
         """Delete the classes that are past their time, once a day."""
         if self._clock() - self._purged_at > DAY_S:
-            self._purged_at = self._clock()
-            if gone := store.purge(self._purged_at - self._retention_s):
+            if gone := store.purge(self._clock() - self._retention_s):
                 log.info("%d classes were deleted: their time was over", gone)
+            self._purged_at = self._clock()

@@ -1,0 +1,281 @@
+import itertools
+import random
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fer import aggregate
+from fer.aggregate import (
+    NOW_S,
+    SLOT_S,
+    BucketFiller,
+    above_floor,
+    coarsen,
+    merge,
+    mood,
+    overall,
+    uncertain_share,
+    valence,
+)
+from fer.labels import LABELS, UNCERTAIN
+from fer.types import Bucket, Reading, Slot
+from tests.fakes import bucket, present, probs_of, reading
+
+START = 1_700_000_000.0  # the beginning of a slot
+
+labels = st.sampled_from((*LABELS, UNCERTAIN))
+crowds = st.lists(st.lists(st.integers(0, 8), unique=True, max_size=4), min_size=1, max_size=25)
+some_buckets = st.lists(
+    st.builds(
+        bucket,
+        stream_id=st.sampled_from("abc"),
+        start=st.sampled_from([START, START + SLOT_S, START + 2 * SLOT_S]),
+        n=st.integers(1, 10),
+        label=st.sampled_from(LABELS),
+        face_id=st.integers(0, 2),
+        certain=st.sampled_from([0.0, 0.5, 1.0]),
+    ),
+    max_size=20,
+    # The versions of one bucket differ in how full they are: two of the same fullness are the same one.
+    unique_by=lambda b: (b.stream_id, b.start, b.face_id, b.n),
+)
+timelines = st.lists(
+    st.tuples(st.integers(0, 500), st.integers(1, 40), st.sampled_from(LABELS), st.floats(0, 1)),
+    min_size=1,
+    max_size=60,
+    unique_by=lambda row: row[0],
+).map(lambda rows: [Slot(START + i * SLOT_S, n, probs_of(label, 0.5) * share) for i, n, label, share in sorted(rows)])
+
+
+def _fill(crowd: list[list[int]], step_s: float) -> tuple[list[Bucket], dict[float, int]]:
+    """Every version of every bucket of these frames, and how many faces each slot held at most at once."""
+    filler, versions, most = BucketFiller(1, "a"), list[Bucket](), dict[float, int]()
+    for i, ids in enumerate(crowd):
+        now = START + i * step_s
+        versions += filler.add([reading(face_id) for face_id in ids], now)
+        slot = now // SLOT_S * SLOT_S
+        most[slot] = max(most.get(slot, 0), len(ids))
+    return versions, most
+
+
+def _same(a: list[Slot], b: list[Slot]) -> None:
+    assert [(s.start, s.n_faces) for s in a] == [(s.start, s.n_faces) for s in b]
+    for one, other in zip(a, b, strict=True):
+        np.testing.assert_allclose(one.mean_probs, other.mean_probs, atol=1e-9)
+
+
+@given(crowds, st.sampled_from([0.5, 2.0, 6.0]))
+def test_a_slot_never_counts_more_faces_than_were_there_at_once(crowd: list[list[int]], step_s: float):
+    versions, most = _fill(crowd, step_s)
+    assert {slot.start: slot.n_faces for slot in merge(versions)} == {start: n for start, n in most.items() if n}
+
+
+@given(crowds, st.sampled_from([0.5, 2.0, 6.0]))
+def test_every_reading_is_counted_once(crowd: list[list[int]], step_s: float):
+    versions, _ = _fill(crowd, step_s)
+    newest = {(b.start, b.face_id): b for b in versions}
+    assert sum(b.n for b in newest.values()) == sum(map(len, crowd))
+    assert all(b.start <= START + len(crowd) * step_s and b.start % SLOT_S == 0 for b in versions)
+
+
+def test_a_restless_person_whose_track_breaks_again_and_again_is_one_face():
+    filler = BucketFiller(1, "a")
+    versions = [b for i in range(8) for b in filler.add([reading(i)], START + i * 0.5)]
+    assert [(slot.n_faces, b.n) for slot, b in zip(merge(versions), versions[-1:], strict=True)] == [(1, 8)]
+
+
+def test_a_face_that_leaves_and_returns_keeps_its_seat():
+    filler = BucketFiller(1, "a")
+    filler.add([reading(0), reading(1)], START)
+    filler.add([reading(0)], START + 1)
+    assert [(b.face_id, b.n) for b in filler.add([reading(0), reading(1)], START + 2)] == [(0, 3), (1, 2)]
+
+
+def test_who_stays_when_a_neighbour_leaves_for_good_is_one_face_in_the_next_slot_even_when_lost_there():
+    filler = BucketFiller(1, "a")
+    filler.add([reading(0), reading(1)], START)
+    versions = filler.add([reading(1)], START + SLOT_S) + filler.add([reading(2)], START + SLOT_S + 1)
+    assert [slot.n_faces for slot in merge(versions)] == [1]
+
+
+def test_uncertain_readings_count_in_n_and_in_no_label():
+    filler = BucketFiller(1, "a")
+    filler.add([reading(0, "happy", probs_of("happy", 1.0))], START)
+    (b,) = filler.add([reading(0, UNCERTAIN)], START + 1)
+    assert (b.n, b.prob_sum.tolist()) == (2, [0, 0, 0, 1, 0, 0, 0])
+    (slot,) = merge([b])
+    assert uncertain_share(slot.mean_probs) == 0.5
+
+
+def test_readings_after_the_end_of_a_slot_begin_a_new_bucket():
+    filler = BucketFiller(1, "a")
+    filler.add([reading(0)], START + SLOT_S - 0.01)
+    (b,) = filler.add([reading(0)], START + SLOT_S)
+    assert (b.start, b.n) == (START + SLOT_S, 1)
+
+
+def test_a_clock_that_steps_back_within_a_slot_stays_in_that_slot():
+    filler = BucketFiller(1, "a")
+    filler.add([reading(0)], START + 4)
+    (b,) = filler.add([reading(0)], START + 1)
+    assert (b.start, b.n) == (START, 2)
+
+
+def test_a_frame_without_faces_fills_no_bucket():
+    assert BucketFiller(1, "a").add([], START) == []
+
+
+def test_handing_over_a_bucket_again_does_not_change_what_was_handed_over_before():
+    filler = BucketFiller(1, "a")
+    (first,) = filler.add([reading(0)], START)
+    before = first.prob_sum.copy()
+    filler.add([reading(0)], START + 1)
+    np.testing.assert_array_equal(first.prob_sum, before)
+
+
+@given(some_buckets, st.randoms())
+def test_merging_depends_neither_on_the_order_nor_on_repetition(buckets: list[Bucket], rng: random.Random):
+    shuffled = buckets * 2
+    rng.shuffle(shuffled)
+    _same(merge(shuffled), merge(buckets))
+
+
+@given(some_buckets)
+def test_every_face_weighs_the_same_however_many_frames_it_sent(buckets: list[Bucket]):
+    fullest = {(b.start, b.stream_id, b.face_id): b for b in sorted(buckets, key=lambda b: b.n)}
+    merged = merge(buckets)
+    assert [slot.start for slot in merged] == sorted({b.start for b in buckets})
+    for slot in merged:
+        shares = [b.prob_sum / b.n for b in fullest.values() if b.start == slot.start]
+        assert slot.n_faces == len(shares)
+        np.testing.assert_allclose(slot.mean_probs, np.mean(shares, axis=0), atol=1e-9)
+        assert uncertain_share(slot.mean_probs) == pytest.approx(1 - slot.mean_probs.sum(), abs=1e-9)
+
+
+def test_one_frame_of_one_face_counts_as_much_as_a_hundred_of_another():
+    (slot,) = merge([bucket("a", START, n=1, label="sad"), bucket("b", START, n=100, label="happy")])
+    assert slot.n_faces == 2
+    assert dict(zip(LABELS, slot.mean_probs.tolist(), strict=True)) == {
+        **dict.fromkeys(LABELS, 0.0),
+        "sad": 0.5,
+        "happy": 0.5,
+    }
+
+
+def test_a_bucket_without_readings_is_no_face():
+    assert merge([Bucket(1, "a", 0, START, 0, np.zeros(len(LABELS)))]) == []
+
+
+def test_slots_below_the_group_floor_are_left_out():
+    slots = [Slot(START + i * SLOT_S, n, probs_of("happy")) for i, n in enumerate([4, 5, 6, 1])]
+    assert [slot.n_faces for slot in above_floor(slots, 5)] == [5, 6]
+
+
+@given(timelines, st.integers(1, 30))
+def test_a_coarse_timeline_keeps_the_weighted_mean_of_what_each_of_its_slots_holds(slots: list[Slot], most: int):
+    coarse = coarsen(slots, most)
+    assert len(coarse) <= most + 1
+    ends = [slot.start for slot in coarse[1:]] + [np.inf]
+    held = [
+        [s for s in slots if max(slot.start, slots[0].start) <= s.start < end]
+        for slot, end in zip(coarse, ends, strict=True)
+    ]
+    assert sum(map(len, held)) == len(slots)
+    for slot, group in zip(coarse, held, strict=True):
+        weights = [s.n_faces for s in group]
+        np.testing.assert_allclose(slot.mean_probs, np.average([s.mean_probs for s in group], axis=0, weights=weights))
+        assert min(weights) <= slot.n_faces <= max(weights)
+
+
+def test_a_timeline_that_is_short_enough_stays_as_it_is():
+    slots = [Slot(START + i * SLOT_S, 3, probs_of("happy")) for i in range(240)]
+    assert coarsen(slots) == slots
+
+
+def test_coarsening_a_full_timeline_conserves_its_mean():
+    slots = [Slot(i * SLOT_S, 7, probs_of(LABELS[i % 7])) for i in range(480)]
+    coarse = coarsen(slots, 240)
+    assert len(coarse) == 240
+    np.testing.assert_allclose(overall(coarse), overall(slots), atol=1e-9)
+
+
+def test_the_mean_over_time_weighs_each_slot_by_its_faces():
+    slots = [Slot(0.0, 1, probs_of("sad", 1.0)), Slot(SLOT_S, 3, probs_of("happy", 1.0))]
+    assert overall(slots)[LABELS.index("happy")] == pytest.approx(0.75)
+
+
+@pytest.mark.parametrize(
+    "label, pleasant",
+    [
+        ("happy", 1.0),
+        ("sad", -1.0),
+        ("angry", -1.0),
+        ("disgust", -1.0),
+        ("fear", -1.0),
+        ("surprise", 0.0),
+        ("neutral", 0.0),
+    ],
+)
+def test_valence_is_the_sign_of_how_pleasant_an_expression_is(label: str, pleasant: float):
+    assert valence(probs_of(label, 1.0)) == pleasant
+
+
+@given(some_buckets)
+def test_a_table_has_a_column_for_every_heading_and_its_shares_add_up(buckets: list[Bucket]):
+    heading, *rows = aggregate.table(merge(buckets), origin=START)
+    assert heading == list(aggregate.HEADING)
+    for line in rows:
+        named = dict(zip(heading, line, strict=True))
+        assert named["start_s"] in (0, SLOT_S, 2 * SLOT_S)
+        assert sum(named[label] for label in (*LABELS, UNCERTAIN)) == pytest.approx(1, abs=1e-3)
+
+
+LATEST = Slot(START, 6, probs_of("happy"))
+
+
+def test_the_mood_is_shown_once_enough_faces_contribute():
+    shown = mood([present("a", START, 3), present("b", START, 2)], LATEST, min_group=5, at=START + 1)
+    assert (shown.connected, shown.contributing, shown.now, shown.withheld) == (2, 5, LATEST, "")
+
+
+@pytest.mark.parametrize(
+    "faces, latest, why",
+    [
+        pytest.param([], None, "Nobody is connected yet", id="nobody there"),
+        pytest.param([], LATEST, "Nobody is connected yet", id="nobody there any more"),
+        pytest.param([2, 2], LATEST, "4 of at least 5 faces contribute", id="too few now"),
+        pytest.param([5, 5], Slot(START, 4, probs_of("happy")), "being gathered", id="too few in the slot"),
+        pytest.param([5, 5], None, "being gathered", id="no slot yet"),
+        pytest.param([0, 0], None, "0 of at least 5 faces contribute", id="cameras off"),
+    ],
+)
+def test_the_mood_is_withheld_with_a_sentence_while_fewer_contribute(faces: list[int], latest: Slot | None, why: str):
+    here = [present(f"s{i}", START, n) for i, n in enumerate(faces)]
+    withheld = mood(here, latest, min_group=5, at=START + 1)
+    assert withheld.now is None
+    assert why in withheld.withheld and withheld.withheld.endswith(".")
+
+
+def test_who_was_not_heard_of_for_ten_seconds_neither_is_connected_nor_contributes():
+    here = [present("a", START, 5), present("b", START + 1, 5)]
+    assert mood(here, LATEST, min_group=5, at=START + NOW_S).connected == 1
+    assert mood(here, LATEST, min_group=5, at=START + NOW_S + 1).now is None
+
+
+@given(st.lists(st.integers(0, 3), max_size=6), st.integers(0, 12), st.integers(1, 12))
+def test_no_mood_is_ever_shown_of_fewer_faces_than_the_floor(faces: list[int], n_slot: int, floor: int):
+    here = [present(f"s{i}", START, n) for i, n in enumerate(faces)]
+    latest = Slot(START, n_slot, probs_of("sad")) if n_slot else None
+    seen = mood(here, latest, floor, at=START)
+    assert (seen.now is not None) == (min(sum(faces), n_slot) >= floor)
+    assert bool(seen.withheld) == (seen.now is None)
+
+
+@given(st.lists(labels, min_size=1, max_size=20))
+def test_the_uncertain_share_is_the_share_of_uncertain_readings(shown: list[str]):
+    filler, rows = BucketFiller(1, "a"), [[Reading(0, reading(0).face, probs_of("happy"), label)] for label in shown]
+    *_, last = itertools.chain.from_iterable(filler.add(row, START + 0.01 * i) for i, row in enumerate(rows))
+    (slot,) = merge([last])
+    assert uncertain_share(slot.mean_probs) == pytest.approx(shown.count(UNCERTAIN) / len(shown), abs=1e-6)

@@ -1,0 +1,291 @@
+"""The whole story in real Chromium, over real WebRTC, with a camera whose picture the test chooses."""
+
+import os
+import re
+import signal
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.conftest import ROOT
+
+pytest.importorskip("playwright")
+from playwright.sync_api import Browser, Page, Playwright, expect
+
+from tests import browser as b
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.filterwarnings("default"),
+    pytest.mark.skipif(b.chromium_path() is None, reason="Chromium is not installed: sudo apt install chromium"),
+]
+SCREENSHOTS = ROOT / "screenshots"
+DRAWN = "canvas, svg.marks"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("browser")
+
+
+@pytest.fixture(scope="module")
+def app(folder: Path) -> Iterator[b.App]:
+    """A server whose group floor is two."""
+    with b.running_app(folder, FER_MIN_GROUP="2") as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def started() -> Iterator[Playwright]:
+    with b.playwright() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def chromium(started: Playwright, folder: Path) -> Iterator[Browser]:
+    """A browser before whose camera sits a face."""
+    browser = b.launch(started, b.record_camera(folder / "face.mjpeg", b.face()))
+    yield browser
+    browser.close()
+
+
+@pytest.fixture
+def pages(chromium: Browser) -> Iterator[list[Page]]:
+    """Pages to close after the test, so that the next one begins with an empty server."""
+    opened: list[Page] = []
+    yield opened
+    for page in opened:
+        page.context.close()
+
+
+def a_class(chromium: Browser, pages: list[Page], app: b.App) -> b.Classroom:
+    pages.append(b.new_page(chromium))
+    return b.make_class(pages[-1], app.url)
+
+
+def a_student(browser: Browser, pages: list[Page], app: b.App, code: str) -> Page:
+    """A student on camera, in a context of their own."""
+    page = b.new_page(browser)
+    pages.append(page)
+    b.join(page, app.url, code)
+    b.press_start(page)
+    return page
+
+
+def expect_figures(room: b.Classroom, connected: int, contributing: int, limit_s: float = 15) -> float:
+    """Wait until the instructor's page shows these figures; returns how long it took."""
+
+    def shown() -> bool:
+        return (room.metric("Connected"), room.metric("Faces contributing")) == (str(connected), str(contributing))
+
+    return b.wait_for(shown, limit_s, f"{connected} connected and {contributing} contributing")
+
+
+def test_a_deep_link_opened_before_anything_else_shows_the_whole_app(
+    started: Playwright, chromium: Browser, pages: list[Page], tmp_path: Path
+) -> None:
+    with b.running_app(tmp_path) as fresh:
+        pages.append(b.new_page(chromium))
+        pages[-1].goto(f"{fresh.url}/join?code=ABC234")
+        expect(pages[-1].get_by_role("link", name="The model")).to_be_visible()
+        expect(pages[-1].get_by_label("Class code")).to_have_value("ABC234")
+
+
+def test_two_students_move_the_class_mood_and_one_leaves(chromium: Browser, pages: list[Page], app: b.App) -> None:
+    room = a_class(chromium, pages, app)
+    expect(room.page.get_by_text("Nobody is connected yet")).to_be_visible()
+
+    first = a_student(chromium, pages, app, room.code)
+    expect(first.get_by_text("Only you see this")).to_be_visible()
+    expect(room.page.get_by_text("1 of at least 2 faces contribute")).to_be_visible()
+
+    second = a_student(chromium, pages, app, room.code)
+    expect(second.get_by_text("Only you see this")).to_be_visible()
+    expect_figures(room, 2, 2)
+    bars = room.page.get_by_test_id("stVegaLiteChart").first
+    expect(bars).to_be_visible()
+    assert room.metric("Valence now") != "–"
+
+    # The chart is redrawn in place: an element that we mark survives the next refreshes.
+    bars.locator(DRAWN).first.evaluate("element => { element.dataset.marked = 'yes' }")
+    before = frames_written(app)
+    b.wait_for(lambda: frames_written(app) > before + 4, 10, "more readings in the database")
+    assert bars.locator("[data-marked=yes]").count() == 1
+
+    assert not app.has_loaded("site-packages/tensorflow/")
+    assert written_files(app) <= {app.log, *database_files(app)}
+
+    first.get_by_role("button", name="Leave", exact=True).click()
+    assert expect_figures(room, 1, 1) <= 2
+    expect(first.get_by_text("You have left the class")).to_be_visible()
+    expect(room.page.get_by_text("1 of at least 2 faces contribute")).to_be_visible()
+
+
+def test_a_tab_that_is_closed_is_gone_within_two_seconds(chromium: Browser, pages: list[Page], app: b.App) -> None:
+    room = a_class(chromium, pages, app)
+    student = a_student(chromium, pages, app, room.code)
+    expect_figures(room, 1, 1)
+    student.close()
+    assert expect_figures(room, 0, 0) <= 2
+
+
+def test_a_browser_that_is_killed_is_gone_within_twelve_seconds(
+    started: Playwright, chromium: Browser, pages: list[Page], app: b.App, folder: Path
+) -> None:
+    room = a_class(chromium, pages, app)
+    before = chromium_processes()
+    doomed = b.launch(started, folder / "face.mjpeg")
+    a_student(doomed, [], app, room.code)
+    expect_figures(room, 1, 1)
+    for process in chromium_processes() - before:
+        os.kill(process, signal.SIGKILL)
+    assert expect_figures(room, 0, 0) <= 12
+
+
+@pytest.mark.parametrize(
+    ("picture", "sentence"), [("faceless", "No face is seen"), ("black", "Your camera sends black")]
+)
+def test_a_camera_that_shows_no_face_is_connected_and_does_not_contribute(
+    picture: str, sentence: str, started: Playwright, chromium: Browser, pages: list[Page], app: b.App, folder: Path
+) -> None:
+    room = a_class(chromium, pages, app)
+    camera = b.record_camera(folder / f"{picture}.mjpeg", getattr(b, picture)())
+    other = b.launch(started, camera)
+    student = a_student(other, [], app, room.code)
+    expect(student.get_by_text(sentence)).to_be_visible()
+    expect(student.get_by_text("You are not contributing")).to_be_visible()
+    expect_figures(room, 1, 0)
+    other.close()
+
+
+def test_the_mood_of_two_is_withheld_where_three_are_needed(
+    chromium: Browser, pages: list[Page], tmp_path: Path
+) -> None:
+    with b.running_app(tmp_path, FER_MIN_GROUP="3") as strict:
+        room = a_class(chromium, pages, strict)
+        for _ in range(2):
+            a_student(chromium, pages, strict, room.code)
+        expect_figures(room, 2, 2)
+        expect(room.page.get_by_text("2 of at least 3 faces contribute")).to_be_visible()
+        b.wait_for(lambda: frames_written(strict) > 12, 15, "readings in the database")
+        assert room.metric("Valence now") == "–"
+        assert room.page.get_by_test_id("stVegaLiteChart").count() == 0
+
+
+def test_the_overlay_sends_the_picture_back_and_the_own_picture_is_shown_without_it(
+    chromium: Browser, pages: list[Page], app: b.App
+) -> None:
+    room = a_class(chromium, pages, app)
+    student = a_student(chromium, pages, app, room.code)
+    expect(student.get_by_text("Only you see this")).to_be_visible()
+    expect(student.get_by_label("Your own picture")).to_be_visible()
+    student.get_by_text("Show the overlay").click()
+    expect(student.get_by_text("Press START under the picture")).to_be_visible()
+    b.press_start(student)
+    returned = student.frame_locator('iframe[title*="webrtc_streamer"]').locator("video")
+    b.wait_for(lambda: returned.evaluate("video => video.videoWidth") > 0, 20, "the picture to come back")
+    expect(student.get_by_text("Only you see this")).to_be_visible()
+    student.screenshot(path=screenshot("overlay-desktop"))
+
+
+def test_a_class_that_ends_turns_the_cameras_off(chromium: Browser, pages: list[Page], app: b.App) -> None:
+    room = a_class(chromium, pages, app)
+    student = a_student(chromium, pages, app, room.code)
+    expect_figures(room, 1, 1)
+    room.page.get_by_role("button", name=re.compile("End the class")).click()
+    room.page.get_by_role("button", name="End it now").click()
+    expect(room.page.get_by_text("This class has ended")).to_be_visible()
+    expect(student.get_by_text("The class has ended. Your camera is off")).to_be_visible()
+    assert student.locator('iframe[title*="webrtc_streamer"]').count() == 0
+
+
+def test_code_and_key_open_the_class_again(chromium: Browser, pages: list[Page], app: b.App) -> None:
+    room = a_class(chromium, pages, app)
+    pages.append(b.new_page(chromium))
+    again = pages[-1]
+    again.goto(f"{app.url}/teach")
+    again.get_by_label("Class code").fill(room.code)
+    again.get_by_label("Instructor key").fill(room.key)
+    again.get_by_role("button", name="Open", exact=True).click()
+    expect(again.get_by_role("heading", name="Algebra")).to_be_visible()
+    assert room.key not in again.url and room.key not in app.log.read_text()
+
+
+@pytest.mark.parametrize(("size", "viewport"), [("desktop", b.DESKTOP), ("phone", b.PHONE)])
+def test_every_page_is_whole_at_this_width(
+    size: str, viewport: dict[str, int], chromium: Browser, pages: list[Page], app: b.App, tmp_path: Path
+) -> None:
+    room = a_class(chromium, pages, app)
+    for _ in range(2):
+        a_student(chromium, pages, app, room.code)
+    expect_figures(room, 2, 2)
+    page = b.new_page(chromium, viewport)
+    pages.append(page)
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    for name, waits_for in (("", "How is the class doing?"), ("model", "What it must not be used for")):
+        page.goto(f"{app.url}/{name}")
+        expect(page.get_by_text(waits_for)).to_be_visible()
+        look(page, name or "home", size)
+    page.goto(f"{app.url}/photo")
+    picture = tmp_path / "me.png"
+    b.cv2.imwrite(str(picture), b.face())
+    page.locator("input[type=file]").set_input_files(picture)
+    expect(page.get_by_role("button", name="JSON")).to_be_visible()
+    look(page, "photo", size)
+    b.join(page, app.url, room.code)
+    look(page, "join", size)
+    b.press_start(page)
+    expect(page.get_by_text("Only you see this")).to_be_visible()
+    look(page, "student", size)
+    page.goto(f"{app.url}/teach")
+    page.get_by_label("Class code").fill(room.code)
+    page.get_by_label("Instructor key").fill(room.key)
+    page.get_by_role("button", name="Open", exact=True).click()
+    expect(page.get_by_test_id("stVegaLiteChart").first).to_be_visible()
+    look(page, "teach", size)
+    assert errors == []
+
+
+def look(page: Page, name: str, size: str) -> None:
+    """Keep a picture of the page, and see that nothing sticks out of it sideways."""
+    page.wait_for_load_state("networkidle")
+    page.screenshot(path=screenshot(f"{name}-{size}"), full_page=True)
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth + 1"), f"{name} scrolls sideways"
+
+
+def screenshot(name: str) -> Path:
+    SCREENSHOTS.mkdir(exist_ok=True)
+    return SCREENSHOTS / f"{name}.png"
+
+
+def frames_written(app: b.App) -> int:
+    """How many readings have reached the database."""
+    with sqlite3.connect(f"file:{app.database}?mode=ro", uri=True, timeout=5) as connection:
+        return int(connection.execute("SELECT coalesce(sum(n), 0) FROM buckets").fetchone()[0])
+
+
+def database_files(app: b.App) -> set[Path]:
+    return {app.database, *(app.database.with_name(app.database.name + tail) for tail in ("-wal", "-shm", "-journal"))}
+
+
+def written_files(app: b.App) -> set[Path]:
+    """The regular files that the server has open for writing."""
+    folder = Path(f"/proc/{app.process.pid}")
+    found = set()
+    for link in (folder / "fd").iterdir():
+        try:
+            target = link.resolve()
+            flags = int(re.search(r"flags:\s+(\d+)", (folder / "fdinfo" / link.name).read_text()).group(1), 8)  # type: ignore[union-attr]
+        except (OSError, AttributeError):
+            continue
+        if target.is_file() and flags & (os.O_WRONLY | os.O_RDWR):
+            found.add(target)
+    return found
+
+
+def chromium_processes() -> set[int]:
+    return {p.pid for p in psutil.Process().children(recursive=True) if "chrom" in p.name()}

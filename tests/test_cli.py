@@ -1,0 +1,170 @@
+"""python -m fer: its documents, its sentences, its exit codes."""
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from fer.__main__ import main
+from fer.labels import LABELS
+from tests.conftest import ROOT
+from tests.videos import record
+
+MODEL = ROOT / "models" / "classmood48"
+
+
+@pytest.fixture(autouse=True)
+def cascade(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FER_DETECTOR", "cascade")
+
+
+@pytest.fixture
+def photo(tmp_path: Path, astronaut: np.ndarray) -> Path:
+    cv2.imwrite(str(tmp_path / "me.png"), astronaut)
+    return tmp_path / "me.png"
+
+
+@pytest.fixture
+def kaggle(tmp_path: Path, face_crop: np.ndarray) -> Path:
+    """A tiny data set in Kaggle's layout: one face under every label."""
+    grey = cv2.resize(cv2.cvtColor(face_crop, cv2.COLOR_BGR2GRAY), (48, 48))
+    for label in LABELS:
+        (tmp_path / "data" / "test" / label).mkdir(parents=True)
+        cv2.imwrite(str(tmp_path / "data" / "test" / label / "fer0000001.png"), grey)
+    return tmp_path / "data"
+
+
+def run(*words: object) -> int:
+    return main([str(word) for word in words])
+
+
+def test_predict_prints_one_document(photo: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("predict", photo, photo, "--json") == 0
+    documents = json.loads(capsys.readouterr().out)
+    assert [document["path"] for document in documents] == [str(photo)] * 2
+    face = documents[0]["faces"][0]
+    assert list(face) == ["xyxy", "score", "label", "probs"]
+    assert list(face["probs"]) == list(LABELS)
+    assert sum(face["probs"].values()) == pytest.approx(1, abs=1e-3)
+    x1, y1, x2, y2 = face["xyxy"]
+    assert x1 < 223 < x2 and y1 < 115 < y2
+    assert face["label"] == "happy"
+
+
+def test_predict_in_words(photo: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("predict", photo) == 0
+    assert "1. happy" in capsys.readouterr().out
+
+
+def test_evaluate_prints_one_document(kaggle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    votes = tmp_path / "votes.csv"
+    votes.write_text(
+        "Usage,Image name,neutral,happiness,surprise,sadness,anger,disgust,fear,contempt,unknown,NF\n"
+        "PublicTest,fer0000001.png,0,10,0,0,0,0,0,0,0,0\n"
+    )
+    assert run("evaluate", "--data", kaggle, "--split", "test", "--ferplus", votes, "--json") == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["n"] == 7 and result["ferplus_n"] == 7
+    assert result["accuracy"] == pytest.approx(1 / 7)
+    assert result["recall"] == {label: float(label == "happy") for label in LABELS}
+    assert np.shape(result["confusion"]) == (7, 7)
+    assert {"macro_recall", "macro_f1", "ece", "ferplus_accuracy"} <= set(result)
+
+
+def test_evaluate_in_words(kaggle: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("evaluate", "--data", kaggle) == 0
+    assert "accuracy          14.29%" in capsys.readouterr().out
+
+
+def test_analyze_writes_the_timeline_the_faces_and_a_report_that_needs_no_network(
+    tmp_path: Path, astronaut: np.ndarray, capsys: pytest.CaptureFixture[str]
+) -> None:
+    video = record(tmp_path / "class.mp4", [astronaut] * 130, fps=10)
+    assert run("analyze", video, "--out", tmp_path / "out", "--json") == 0
+    captured = capsys.readouterr()
+    result = json.loads(captured.out)
+    assert "100%" in captured.err
+    assert result["analysed"] == 26 and result["with_faces"] == 26 and result["slots"] == 3
+    assert max(result["probs"], key=result["probs"].get) == "happy"
+    timeline = list(csv.DictReader((tmp_path / "out" / "timeline.csv").open()))
+    assert [row["start_s"] for row in timeline] == ["0.0", "5.0", "10.0"]
+    assert all(row["n_faces"] == "1" for row in timeline)
+    faces = list(csv.DictReader((tmp_path / "out" / "faces.csv").open()))
+    assert len(faces) == 26 and {row["face_id"] for row in faces} == {"0"}
+    report = (tmp_path / "out" / "report.html").read_text()
+    assert "vegaEmbed" in report and 'src="http' not in report and "class.mp4" in report
+
+
+def test_a_video_without_a_face_has_a_report_that_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    video = record(tmp_path / "wall.mp4", [np.full((240, 320, 3), 128, np.uint8)] * 10, fps=10)
+    assert run("analyze", video, "--out", tmp_path / "out", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["probs"] is None
+    assert "No face was found" in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_bench_prints_medians(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("bench", "classify", "import", "--repeats", 3, "--json") == 0
+    result = json.loads(capsys.readouterr().out)
+    assert list(result) == ["classify_1", "classify_8", "import_fer"]
+    assert all(set(figures) == {"median_ms", "p95_ms", "n"} for figures in result.values())
+
+
+@pytest.mark.parametrize(
+    ("words", "culprit"),
+    [
+        (("predict", "{tmp}/missing.jpg"), "missing.jpg"),
+        (("predict", "{tmp}"), "{tmp}"),
+        (("predict", "{tmp}/text.jpg"), "text.jpg: This is not a picture"),
+        (("predict", "{tmp}/empty.jpg"), "empty.jpg: The file is empty"),
+        (("analyze", "{tmp}/missing.mp4", "--out", "{tmp}/o"), "missing.mp4"),
+        (("analyze", "{tmp}/text.jpg", "--out", "{tmp}/o"), "text.jpg"),
+        (("analyze", "{tmp}/empty.jpg", "--out", "{tmp}/o"), "empty.jpg"),
+        (("evaluate", "--data", "{tmp}/missing.zip"), "missing.zip"),
+        (("evaluate", "--data", "{tmp}"), "no image for the split 'test'"),
+        (("evaluate", "--data", "{tmp}", "--split", "best"), "'best'"),
+        (("evaluate", "--data", "{tmp}/text.jpg"), "no column"),
+        (("evaluate", "--data", "{tmp}", "--model", "{tmp}/none"), "none.json"),
+        (("bench", "everything"), "'everything'"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_exit_2(
+    words: tuple[str, ...], culprit: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "text.jpg").write_text("not a picture")
+    (tmp_path / "empty.jpg").touch()
+    assert run(*(word.format(tmp=tmp_path) for word in words)) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("fer: ") and captured.err.count("\n") == 1
+    assert culprit.format(tmp=tmp_path) in captured.err
+    assert not list(tmp_path.glob("o/*"))
+
+
+@pytest.mark.parametrize("words", [(), ("dance",), ("train",), ("train", "--data", "x", "--out", "y", "--epochs", "0")])
+def test_wrong_words_exit_with_2(words: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        run(*words)
+    assert stopped.value.code == 2
+    assert "usage:" in capsys.readouterr().err
+
+
+def test_a_setting_that_cannot_be_used_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FER_CONFIDENCE_FLOOR", "high")
+    assert run("bench", "import") == 2
+    assert "FER_CONFIDENCE_FLOOR" in capsys.readouterr().err
+
+
+def test_reading_does_not_load_tensorflow(photo: Path) -> None:
+    program = f"""
+import sys
+from fer.__main__ import main
+sys.exit(main(["predict", {str(photo)!r}]) or not {{"tensorflow", "keras"}}.isdisjoint(sys.modules))
+"""
+    assert subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, check=False).returncode == 0

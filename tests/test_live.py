@@ -1,0 +1,216 @@
+"""A student's stream: frames in, buckets and a snapshot out."""
+
+import logging
+import threading
+
+import av
+import numpy as np
+import pytest
+
+from fer import live
+from fer.live import CAMERA_OFF, CONNECTING, FAILED, LIVE, NO_FACE, READY, STALLED, WAITING, Snapshot, StudentStream
+from fer.pipeline import Options, Pipeline
+from fer.store.writer import Writer
+from fer.types import Bucket, Frame, Presence
+from tests.fakes import FakeClassifier, FakeDetector, square
+
+
+class FakeWriter(Writer):
+    """Keeps what it is handed."""
+
+    def __init__(self) -> None:
+        self.buckets: list[Bucket] = []
+        self.presences: list[Presence] = []
+        self.left: list[str] = []
+        self.forgotten: list[str] = []
+
+    def put(self, buckets: list[Bucket], presence: Presence) -> None:
+        self.buckets += buckets
+        self.presences.append(presence)
+
+    def leave(self, stream_id: str) -> None:
+        self.left.append(stream_id)
+
+    def forget(self, stream_id: str) -> None:
+        self.forgotten.append(stream_id)
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def video(picture: Frame) -> av.VideoFrame:
+    return av.VideoFrame.from_ndarray(picture, format="bgr24")
+
+
+def noisy() -> Frame:
+    """A picture with patches of light and dark."""
+    patches = np.random.default_rng(0).integers(60, 200, (12, 16, 3)).astype(np.uint8)
+    return np.asarray(patches.repeat(20, 0).repeat(20, 1))
+
+
+def make(*script: list[object]) -> tuple[StudentStream, FakeWriter, Clock]:
+    writer, clock, page = FakeWriter(), Clock(), [True]
+    detector = FakeDetector(*(script or ([square(50, 50)],)))  # type: ignore[arg-type]
+    stream = StudentStream(
+        lambda: Pipeline(detector, FakeClassifier(), Options()), writer, 7, 0.5, lambda: page[0], clock
+    )
+    stream.page = page  # type: ignore[attr-defined]
+    return stream, writer, clock
+
+
+def test_a_face_is_live_and_contributes() -> None:
+    stream, writer, _ = make()
+    stream.on_frame(video(noisy()))
+    assert stream.snapshot.state == LIVE
+    assert stream.snapshot.readings[0].label == "happy"
+    assert [(b.class_id, b.n) for b in writer.buckets] == [(7, 1)]
+    assert writer.presences[-1].n_faces == 1
+
+
+def test_frames_between_two_analyses_are_counted_and_not_analysed() -> None:
+    stream, writer, clock = make()
+    for _ in range(8):
+        stream.on_frame(video(noisy()))
+        clock.now += 0.125
+    assert stream.snapshot.frames == 8
+    assert [b.n for b in writer.buckets] == [1, 2]
+
+
+def test_a_picture_without_a_face_is_connected_and_contributes_nothing() -> None:
+    stream, writer, _ = make([])
+    stream.on_frame(video(noisy()))
+    assert stream.snapshot.state == NO_FACE
+    assert writer.buckets == []
+    assert writer.presences[-1].n_faces == 0
+
+
+def test_a_black_picture_is_a_camera_that_is_off_and_is_not_searched() -> None:
+    stream, writer, _ = make()
+    stream.on_frame(video(np.zeros((240, 320, 3), np.uint8)))
+    assert stream.snapshot.state == CAMERA_OFF
+    assert writer.buckets == []
+
+
+@pytest.mark.parametrize(("level", "black"), [(0, True), (16, True), (60, False), (255, False)])
+def test_only_a_flat_dark_picture_is_black(level: int, black: bool) -> None:
+    assert live.is_black(np.full((240, 320, 3), level, np.uint8)) is black
+
+
+def test_a_dark_room_is_not_a_camera_that_is_off() -> None:
+    dark = np.full((240, 320, 3), 8, np.uint8)
+    dark[60:180, 100:220] = 40
+    assert not live.is_black(dark)
+
+
+def test_an_error_in_a_frame_is_logged_and_counted_and_the_next_frame_is_read(caplog: pytest.LogCaptureFixture) -> None:
+    stream, _, clock = make()
+    broken = object()
+    with caplog.at_level(logging.ERROR):
+        assert stream.on_frame(broken) is broken  # type: ignore[arg-type]
+    assert "could not be analysed" in caplog.text
+    clock.now += 1
+    stream.on_frame(video(noisy()))
+    assert stream.snapshot.state == LIVE
+    assert stream.snapshot.errors == 1
+
+
+def test_the_overlay_returns_an_annotated_copy_and_without_it_the_frame_itself() -> None:
+    stream, _, _ = make()
+    frame = video(noisy())
+    assert stream.on_frame(frame) is frame
+    stream.overlay = True
+    drawn = stream.on_frame(frame)
+    assert (drawn.width, drawn.height) == (320, 240)
+    assert not np.array_equal(drawn.to_ndarray(format="bgr24"), frame.to_ndarray(format="bgr24"))
+
+
+def test_a_camera_that_changes_its_resolution_goes_on() -> None:
+    stream, _, clock = make()
+    for width, height in ((320, 240), (640, 480), (161, 121), (1280, 720)):
+        stream.on_frame(video(np.random.default_rng(1).integers(90, 160, (height, width, 3)).astype(np.uint8)))
+        clock.now += 1
+    assert (stream.snapshot.state, stream.snapshot.errors) == (LIVE, 0)
+
+
+def test_each_connection_has_a_random_id_of_its_own_and_leaves_under_it() -> None:
+    stream, writer, clock = make()
+    for _ in range(2):
+        stream.on_frame(video(noisy()))
+        clock.now += 1
+        stream.on_ended()
+    first, second = stream.stream_ids
+    assert first != second and len(first) == 32
+    assert writer.left == [first, second]
+    assert stream.snapshot.state == WAITING
+
+
+def test_a_stopped_stream_contributes_nothing_more() -> None:
+    stream, writer, clock = make()
+    stream.on_frame(video(noisy()))
+    stream.stop()
+    clock.now += 1
+    stream.on_frame(video(noisy()))
+    assert len(writer.presences) == 1
+    assert writer.left == stream.stream_ids
+
+
+def test_deleting_forgets_every_connection() -> None:
+    stream, writer, clock = make()
+    for _ in range(2):
+        stream.on_frame(video(noisy()))
+        clock.now += 1
+        stream.on_ended()
+    stream.delete()
+    assert writer.forgotten == stream.stream_ids
+
+
+def test_a_clock_that_steps_back_does_not_stop_the_analysis() -> None:
+    stream, writer, clock = make()
+    stream.on_frame(video(noisy()))
+    clock.now -= 3600
+    stream.on_frame(video(noisy()))
+    assert len(writer.presences) == 2
+
+
+@pytest.mark.parametrize(
+    ("page_open", "silent_s", "ended"), [(True, 5.0, False), (False, 0.2, False), (False, 1.0, True)]
+)
+def test_a_stream_ends_when_its_page_is_gone_and_its_pictures_have_stopped(
+    page_open: bool, silent_s: float, ended: bool
+) -> None:
+    stream, writer, clock = make()
+    stream.on_frame(video(noisy()))
+    stream.page[0] = page_open  # type: ignore[attr-defined]
+    clock.now += silent_s
+    stream.check()
+    assert (writer.left == stream.stream_ids) is ended
+
+
+def test_no_thread_is_started_by_a_stream() -> None:
+    before = threading.active_count()
+    make()[0].on_frame(video(noisy()))
+    assert threading.active_count() == before
+
+
+@pytest.mark.parametrize(
+    ("active", "connecting_s", "snapshot", "expected"),
+    [
+        (False, 0.0, Snapshot(), READY),
+        (True, 3.0, Snapshot(), CONNECTING),
+        (True, 25.0, Snapshot(), FAILED),
+        (True, 0.0, Snapshot(LIVE, at=99.0), LIVE),
+        (True, 0.0, Snapshot(NO_FACE, at=99.0), NO_FACE),
+        (True, 0.0, Snapshot(CAMERA_OFF, at=99.0), CAMERA_OFF),
+        (True, 0.0, Snapshot(LIVE, at=90.0), STALLED),
+        (False, 0.0, Snapshot(LIVE, at=99.0), READY),
+    ],
+)
+def test_the_state_shown_follows_the_connection(
+    active: bool, connecting_s: float, snapshot: Snapshot, expected: str
+) -> None:
+    assert live.status(active, connecting_s, snapshot, now=100.0) == expected

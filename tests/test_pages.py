@@ -1,0 +1,264 @@
+"""Every page as Streamlit's own AppTest runs it; the camera component is the one thing replaced."""
+
+import io
+import re
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import streamlit as st
+from PIL import Image
+from streamlit.testing.v1 import AppTest
+
+from fer import live, ui
+from fer.live import LIVE, Snapshot
+from fer.types import Bucket, Presence
+from tests.conftest import ROOT
+from tests.fakes import probs_of, reading
+
+pytestmark = pytest.mark.filterwarnings("default")
+
+
+@pytest.fixture(autouse=True)
+def fresh_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Every test has a database and resources of its own."""
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setenv("FER_DATABASE_URL", f"sqlite:///{tmp_path / 'pages.sqlite3'}")
+    monkeypatch.setenv("FER_DETECTOR", "cascade")
+    monkeypatch.setenv("FER_MIN_GROUP", "3")
+    monkeypatch.setattr(
+        live, "camera", lambda *_: SimpleNamespace(state=SimpleNamespace(playing=True, signalling=False))
+    )
+    st.cache_resource.clear()
+    yield
+    ui.writer().close()
+    st.cache_resource.clear()
+
+
+def open_page(name: str, **query: str) -> AppTest:
+    page = AppTest.from_file(str(ROOT / "pages" / f"{name}.py"), default_timeout=30)
+    for key, value in query.items():
+        page.query_params[key] = value
+    return page.run()
+
+
+def texts(page: AppTest) -> str:
+    kinds = (page.title, page.markdown, page.error, page.warning, page.info, page.success, page.caption, page.metric)
+    return "\n".join(str(element.value) for kind in kinds for element in kind)
+
+
+def button(page: AppTest, label: str) -> object:
+    return next(b for b in page.button if b.label == label)
+
+
+def joined(code: str) -> AppTest:
+    page = open_page("join", code=code)
+    page.checkbox[0].check()
+    return button(page, "Join").click().run()  # type: ignore[attr-defined, no-any-return]
+
+
+@pytest.mark.parametrize("name", ["join", "teach", "photo", "model"])
+def test_every_page_opens_without_an_exception(name: str) -> None:
+    page = open_page(name)
+    assert not page.exception
+    assert page.title
+
+
+def test_the_app_itself_opens_on_the_home_page() -> None:
+    page = AppTest.from_file(str(ROOT / "app.py"), default_timeout=30).run()
+    assert not page.exception
+    assert "How is the class doing?" in texts(page)
+
+
+@pytest.mark.parametrize(("code", "sentence"), [("", "Enter the code"), ("NOSUCH", "There is no class with the code")])
+def test_a_wrong_code_is_a_sentence(code: str, sentence: str) -> None:
+    assert sentence in texts(joined(code))
+
+
+def test_without_agreement_nobody_joins() -> None:
+    room, _ = ui.store().create_class("Algebra", True, ui.now())
+    page = open_page("join", code=room.code)
+    page = button(page, "Join").click().run()  # type: ignore[attr-defined]
+    assert "without your agreement nothing is read" in texts(page)
+    assert "student_stream" not in page.session_state
+
+
+def test_an_ended_class_cannot_be_joined() -> None:
+    room, _ = ui.store().create_class("Algebra", True, ui.now())
+    ui.store().end_class(room.class_id, ui.now())
+    assert "This class has ended" in texts(joined(room.code))
+
+
+def test_a_code_is_taken_however_it_is_typed() -> None:
+    room, _ = ui.store().create_class("Algebra", True, ui.now())
+    page = joined(f" {room.code[:3].lower()}-{room.code[3:]} ")
+    assert "student_stream" in page.session_state
+
+
+def test_a_student_sees_their_own_reading() -> None:
+    room, _ = ui.store().create_class("Algebra", True, ui.now())
+    page = joined(room.code)
+    assert "Connecting" in texts(page)
+    page.session_state.student_stream.snapshot = Snapshot(LIVE, (reading(0, probs=probs_of("happy")),), ui.now(), 5)
+    page.run()
+    assert "😊 happy" in texts(page)
+    assert "Only you see this" in texts(page)
+
+
+def test_a_class_that_ends_sends_its_students_away_with_a_sentence() -> None:
+    room, _ = ui.store().create_class("Algebra", True, ui.now())
+    page = joined(room.code)
+    stream = page.session_state.student_stream
+    ui.store().end_class(room.class_id, ui.now())
+    page.run()
+    assert "The class has ended. Your camera is off." in texts(page)
+    assert stream.stopped
+
+
+def test_leaving_and_deleting_removes_every_row_of_the_student() -> None:
+    room, _ = ui.store().create_class("Algebra", True, ui.now())
+    page = joined(room.code)
+    stream = page.session_state.student_stream
+    stream.stream_ids.append("mine")
+    for stream_id in ("mine", "another"):
+        rows = [Bucket(room.class_id, stream_id, 0, ui.now(), 2, np.ones(7))]
+        ui.writer().put(rows, Presence(room.class_id, stream_id, ui.now(), 1))
+    ui.writer().flush()
+    page = button(page, "Leave and delete my part").click().run()  # type: ignore[attr-defined]
+    assert "has been deleted" in texts(page)
+    assert [p.stream_id for p in ui.store().presences(room.class_id, 0)] == ["another"]
+    assert [slot.n_faces for slot in ui.store().slots(room.class_id, 0)] == [1]
+
+
+def make_class(title: str = "Algebra") -> AppTest:
+    page = open_page("teach")
+    page.text_input[0].input(title)
+    page.checkbox[0].check()
+    return button(page, "Make the class").click().run()  # type: ignore[attr-defined, no-any-return]
+
+
+def fill(class_id: int, students: int) -> None:
+    now = ui.now()
+    rows = [Bucket(class_id, f"s{i}", 0, now - now % 5, 4, 4 * probs_of("happy")) for i in range(students)]
+    ui.store().put(rows, [Presence(class_id, f"s{i}", now, 1) for i in range(students)], [])
+
+
+def test_making_a_class_shows_its_code_link_and_key_once() -> None:
+    page = make_class()
+    room, key = page.session_state.class_room, page.session_state.class_key
+    shown = [code.value for code in page.code]
+    assert key in shown and room.code in shown and any(s.endswith(f"/join?code={room.code}") for s in shown)
+    page = button(page, "I have saved it").click().run()  # type: ignore[attr-defined]
+    assert key not in [code.value for code in page.code]
+    assert ui.store().open_class(room.code, key) == room
+
+
+@pytest.mark.parametrize(("title", "confirm", "sentence"), [(" ", True, "a title"), ("Algebra", False, "lawful")])
+def test_a_class_needs_a_title_and_the_confirmation(title: str, confirm: bool, sentence: str) -> None:
+    page = open_page("teach")
+    page.text_input[0].input(title)
+    if confirm:
+        page.checkbox[0].check()
+    page = button(page, "Make the class").click().run()  # type: ignore[attr-defined]
+    assert sentence in texts(page)
+    assert "class_room" not in page.session_state
+
+
+def test_a_wrong_key_does_not_open_a_class() -> None:
+    room, _ = ui.store().create_class("Algebra", True, ui.now())
+    page = open_page("teach")
+    page.text_input[1].input(room.code)
+    page.text_input[2].input("AAAAA-AAAAA-AAAAA-AAAAA")
+    page = button(page, "Open").click().run()  # type: ignore[attr-defined]
+    assert "do not open a class" in texts(page)
+    assert "class_room" not in page.session_state
+
+
+@pytest.mark.parametrize(("students", "shown"), [(0, False), (2, False), (3, True)])
+def test_the_mood_is_withheld_below_the_group_floor(students: int, shown: bool) -> None:
+    page = make_class()
+    fill(page.session_state.class_room.class_id, students)
+    page.run()
+    assert (f"{students} of at least 3 faces" in texts(page)) is (0 < students < 3)
+    assert ("Nobody is connected yet" in texts(page)) is (students == 0)
+    valence = next(metric for metric in page.metric if metric.label == "Valence now").value
+    assert (valence != "–") is shown
+
+
+def test_ending_and_deleting_a_class() -> None:
+    page = make_class()
+    room = page.session_state.class_room
+    fill(room.class_id, 4)
+    page = button(page, "End it now").click().run()  # type: ignore[attr-defined]
+    assert "This class has ended" in texts(page)
+    page = button(page, "Delete it now").click().run()  # type: ignore[attr-defined]
+    assert ui.store().find_class(room.code) is None
+    assert ui.store().slots(room.class_id, 0) == []
+
+
+def test_a_title_is_shown_as_text_and_never_as_markup() -> None:
+    page = make_class("<script>alert(1)</script> **bold** [a](http://x)")
+    assert not page.exception
+    assert page.header[0].value == r"\<script\>alert(1)\</script\> \*\*bold\*\* \[a\](http\://x)"
+
+
+def test_a_database_out_of_reach_is_a_sentence_and_the_entry_is_kept(tmp_path: Path) -> None:
+    page = open_page("teach")
+    ui.store()
+    (tmp_path / "pages.sqlite3").unlink()
+    with sqlite3.connect(tmp_path / "pages.sqlite3") as other:
+        other.execute("CREATE TABLE something_else (x)")
+    page.text_input[0].input("Algebra")
+    page.checkbox[0].check()
+    page = button(page, "Make the class").click().run()  # type: ignore[attr-defined]
+    assert "The database cannot be used" in texts(page)
+    assert page.text_input[0].value == "Algebra"
+
+
+def test_a_photo_is_read_and_can_be_downloaded(astronaut: np.ndarray) -> None:
+    page = open_page("photo")
+    content = io.BytesIO()
+    Image.fromarray(astronaut[:, :, ::-1]).save(content, "JPEG")
+    page.file_uploader[0].upload("me.jpg", content.getvalue(), "image/jpeg").run()
+    assert not page.exception
+    assert re.search(r"\*\*1\*\*", texts(page))
+    assert len(page.get("download_button")) == 2
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [(b"no picture", "not a picture"), (b"\xff\xd8\xff\xe0 cut", "not a picture|damaged"), (b"", "empty")],
+)
+def test_a_bad_upload_is_a_sentence(content: bytes, sentence: str) -> None:
+    page = open_page("photo")
+    page.file_uploader[0].upload("bad.jpg", content, "image/jpeg").run()
+    assert not page.exception
+    assert re.search(sentence, texts(page))
+
+
+def test_a_picture_without_a_face_is_a_sentence() -> None:
+    page = open_page("photo")
+    content = io.BytesIO()
+    Image.new("RGB", (300, 200), "grey").save(content, "PNG")
+    page.file_uploader[0].upload("wall.png", content.getvalue(), "image/png").run()
+    assert "No face was found" in texts(page)
+
+
+def test_a_setting_that_cannot_be_used_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    ui.writer()
+    st.cache_resource.clear()
+    monkeypatch.setenv("FER_MIN_GROUP", "many")
+    page = open_page("join")
+    assert "FER_MIN_GROUP" in texts(page)
+    monkeypatch.setenv("FER_MIN_GROUP", "3")
+
+
+def test_the_model_page_says_where_the_best_detector_is_missing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("FER_DETECTOR", "auto")
+    monkeypatch.setenv("FER_YUNET_MODEL", str(tmp_path / "missing.onnx"))
+    assert "misses more of them" in texts(open_page("model"))

@@ -1,0 +1,399 @@
+import os
+import sqlite3
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from fer.aggregate import SLOT_S, merge
+from fer.errors import ClassError, StoreError
+from fer.labels import LABELS
+from fer.store import Store, codes, sql
+from fer.store.sql import SqlStore
+from fer.types import Bucket, Classroom, Slot
+from tests.fakes import bucket, present
+
+NOW = 1_700_000_000.0
+STREAMS = ("a", "b", "c")
+HAPPY, SAD = LABELS.index("happy"), LABELS.index("sad")
+
+TEST_URL = os.environ.get("FER_TEST_DATABASE_URL", "")
+unset = pytest.mark.skipif(not TEST_URL, reason="FER_TEST_DATABASE_URL is not set")
+
+
+@pytest.fixture(params=["sqlite", pytest.param("FER_TEST_DATABASE_URL", marks=unset)])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The database of each kind of store in turn."""
+    return f"sqlite:///{tmp_path / 'store.sqlite3'}" if request.param == "sqlite" else TEST_URL
+
+
+@pytest.fixture
+def store(url: str) -> Iterator[Store]:
+    """A store without classes."""
+    made = SqlStore(url)
+    made.purge(np.inf)
+    yield made
+    made.purge(np.inf)
+
+
+@pytest.fixture
+def room(store: Store) -> Classroom:
+    return store.create_class("Physics", True, NOW)[0]
+
+
+@pytest.fixture
+def other(store: Store) -> Classroom:
+    return store.create_class("Chemistry", True, NOW)[0]
+
+
+def _put(store: Store, buckets: Sequence[Bucket], *here: str, seen_at: float = NOW) -> None:
+    """Write buckets of one class, and the streams that are `here`."""
+    class_id = buckets[0].class_id
+    store.put(buckets, [present(stream, seen_at, class_id=class_id) for stream in here], [])
+
+
+def _rows(url: str) -> dict[str, list[sa.Row[tuple[object, ...]]]]:
+    """Every row of the classes, their buckets and presences, as the database has them."""
+    engine = sa.create_engine(url, poolclass=sa.NullPool)
+    with engine.begin() as connection:
+        return {name: list(connection.execute(sa.select(table))) for name, table in sql.metadata.tables.items()}
+
+
+def _same(a: Sequence[Slot], b: Sequence[Slot]) -> None:
+    assert [(slot.start, slot.n_faces) for slot in a] == [(slot.start, slot.n_faces) for slot in b]
+    for one, another in zip(a, b, strict=True):
+        np.testing.assert_allclose(one.mean_probs, another.mean_probs, atol=1e-9)
+
+
+def test_a_new_class_is_found_by_its_code_and_opened_with_its_key(store: Store):
+    room, key = store.create_class("Physics", True, NOW)
+    assert (room.title, room.camera, room.created_at, room.ended_at) == ("Physics", True, NOW, None)
+    assert store.find_class(room.code) == store.open_class(room.code, key) == room
+
+
+def test_a_class_without_cameras_stays_one(store: Store):
+    room, _ = store.create_class("Ethics", False, NOW)
+    found = store.find_class(room.code)
+    assert found is not None and found.camera is False
+
+
+@pytest.mark.parametrize(
+    "typed", [str.lower, lambda t: f" {t[:3]} {t[3:]}\n", lambda t: "-".join(t), lambda t: t.replace("-", "")]
+)
+def test_code_and_key_may_be_typed_with_small_letters_spaces_and_dashes(store: Store, typed):
+    room, key = store.create_class("Physics", True, NOW)
+    assert store.find_class(typed(room.code)) == store.open_class(typed(room.code), typed(key)) == room
+
+
+def test_a_code_that_there_is_not_finds_nothing(store: Store, room: Classroom):
+    assert store.find_class("NOSUCH") is None and store.find_class("") is None
+
+
+def test_a_wrong_key_a_wrong_code_and_the_key_of_another_class_open_nothing_and_read_the_same(store: Store):
+    room, key = store.create_class("Physics", True, NOW)
+    _, other_key = store.create_class("Chemistry", True, NOW)
+    sentences = set()
+    for code, tried in [(room.code, other_key), (room.code, ""), (room.code, "x" * 10_000), ("NOSUCH", key), ("", "")]:
+        with pytest.raises(ClassError) as error:
+            store.open_class(code, tried)
+        sentences.add(str(error.value))
+    assert len(sentences) == 1
+
+
+def test_a_key_is_not_kept(url: str, store: Store):
+    _, key = store.create_class("Physics", True, NOW)
+    kept = repr(_rows(url)["classes"])
+    assert key not in kept and codes.clean_code(key) not in kept and "argon2id" in kept
+
+
+def test_a_key_is_nowhere_in_the_files_of_the_database(tmp_path: Path):
+    store = SqlStore(f"sqlite:///{tmp_path / 'store.sqlite3'}")
+    room, key = store.create_class("Physics", True, NOW)
+    content = b"".join(file.read_bytes() for file in tmp_path.iterdir())
+    assert room.code.encode() in content
+    assert key.encode() not in content and codes.clean_code(key).encode() not in content
+
+
+def test_a_title_may_hold_any_signs_and_is_cut_to_what_fits(store: Store):
+    title = "Ωμέγα 'x'; DROP TABLE classes; -- 😀" + "!" * 300
+    room, _ = store.create_class(title, True, NOW)
+    assert room.title == title[:200] and store.find_class(room.code) == room
+
+
+def test_codes_are_of_signs_that_are_not_mistaken_and_differ():
+    made = {codes.new_code() for _ in range(200)}
+    assert len(made) == 200
+    assert all(len(code) == 6 and set(code) <= set(codes.ALPHABET) for code in made)
+    assert not set("0O1IL5S8B2ZUV") & set(codes.ALPHABET)
+    assert len({codes.new_key() for _ in range(200)}) == 200
+    assert codes.clean_code(codes.new_key()).isalnum() and len(codes.clean_code(codes.new_key())) == 20
+
+
+def test_putting_the_same_again_changes_nothing(url: str, store: Store, room: Classroom):
+    one = bucket("a", NOW, n=3, class_id=room.class_id)
+    _put(store, [one], "a")
+    before = _rows(url)
+    _put(store, [one], "a")
+    assert _rows(url) == before and len(before["buckets"]) == 1
+
+
+@pytest.mark.parametrize("order", [(1, 2, 9), (9, 2, 1), (2, 9, 1)])
+@pytest.mark.parametrize("at_once", [True, False])
+def test_the_fullest_version_of_a_bucket_is_kept_in_whatever_order_they_come(
+    store: Store, room: Classroom, order: tuple[int, ...], at_once: bool
+):
+    versions = [bucket("a", NOW, n=n, label="happy" if n == 9 else "sad", class_id=room.class_id) for n in order]
+    for part in [versions] if at_once else [[version] for version in versions]:
+        _put(store, part)
+    (slot,) = store.slots(room.class_id, 0.0)
+    assert (slot.n_faces, slot.mean_probs[HAPPY]) == (1, 1.0)
+
+
+some_buckets = st.lists(
+    st.builds(
+        bucket,
+        stream_id=st.sampled_from(STREAMS),
+        start=st.sampled_from([NOW, NOW + SLOT_S, NOW + 2 * SLOT_S]),
+        n=st.integers(1, 10),
+        label=st.sampled_from(LABELS),
+        face_id=st.integers(0, 2),
+        certain=st.sampled_from([0.0, 0.3, 1.0]),
+    ),
+    min_size=1,
+    max_size=20,
+    unique_by=lambda b: (b.stream_id, b.start, b.face_id, b.n),
+)
+
+
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(versions=some_buckets, cut=st.integers(0, 20))
+def test_slots_are_those_that_merging_the_same_buckets_gives(
+    store: Store, room: Classroom, versions: list[Bucket], cut: int
+):
+    for stream in STREAMS:
+        store.delete_stream(room.class_id, stream)
+    mine = [Bucket(room.class_id, b.stream_id, b.face_id, b.start, b.n, b.prob_sum) for b in versions]
+    for part in (mine[:cut], mine[cut:]):
+        store.put(part, [], [])
+    _same(store.slots(room.class_id, NOW), merge(mine))
+    _same(store.slots(room.class_id, NOW + SLOT_S), merge(b for b in mine if b.start > NOW))
+
+
+def test_slots_weigh_faces_equally_and_classes_do_not_mix(store: Store, room: Classroom, other: Classroom):
+    _put(
+        store,
+        [bucket("a", NOW, n=1, label="sad", class_id=room.class_id), bucket("b", NOW, n=99, class_id=room.class_id)],
+    )
+    _put(store, [bucket("a", NOW, n=5, label="angry", class_id=other.class_id)])
+    (slot,) = store.slots(room.class_id, 0.0)
+    assert slot.n_faces == 2
+    assert slot.mean_probs[[HAPPY, SAD]].tolist() == [0.5, 0.5] and slot.mean_probs.sum() == 1
+
+
+def test_without_buckets_there_are_no_slots_and_no_latest(store: Store, room: Classroom):
+    assert store.slots(room.class_id, 0.0) == []
+    assert store.latest(room.class_id, 0.0) is None
+
+
+def test_the_latest_takes_all_slots_since_then_as_one(store: Store, room: Classroom):
+    late = NOW + SLOT_S
+    mine = [
+        bucket("a", NOW - SLOT_S, n=50, label="angry", class_id=room.class_id),
+        bucket("a", NOW, n=1, label="sad", class_id=room.class_id),
+        bucket("a", late, n=3, label="happy", class_id=room.class_id),
+        bucket("b", late, n=1, label="sad", class_id=room.class_id),
+    ]
+    _put(store, mine, "a", "b", seen_at=late)
+    latest = store.latest(room.class_id, NOW)
+    assert latest is not None and (latest.start, latest.n_faces) == (NOW, 2)
+    # Of one face three quarters were happy, of the other none.
+    np.testing.assert_allclose(latest.mean_probs[[HAPPY, SAD]], [0.375, 0.625])
+    assert latest.mean_probs.sum() == pytest.approx(1)
+
+
+def test_the_latest_leaves_out_who_is_not_connected_any_more(store: Store, room: Classroom, other: Classroom):
+    mine = [
+        bucket(stream, NOW, label=label, class_id=room.class_id)
+        for stream, label in [("a", "happy"), ("b", "sad"), ("c", "sad")]
+    ]
+    store.put(mine, [present("a", NOW, class_id=room.class_id), present("b", NOW - 60, class_id=room.class_id)], [])
+    # A stream of the same name in another class does not count here.
+    store.put([], [present("c", NOW, class_id=other.class_id)], [])
+    latest = store.latest(room.class_id, NOW - 10)
+    assert latest is not None and (latest.n_faces, latest.mean_probs[HAPPY]) == (1, 1.0)
+
+
+def test_presences_are_those_heard_of_since_then_each_as_it_was_last(store: Store, room: Classroom, other: Classroom):
+    store.put([], [present("a", NOW, 1, room.class_id), present("b", NOW - 60, 1, room.class_id)], [])
+    store.put([], [present("a", NOW + 1, 2, room.class_id), present("c", NOW, 1, other.class_id)], [])
+    store.put([], [present("a", NOW - 5, 9, room.class_id)], [])
+    assert store.presences(room.class_id, NOW - 10) == [present("a", NOW + 1, 2, room.class_id)]
+
+
+def test_who_leaves_is_not_present_any_more_and_what_was_contributed_stays(store: Store, room: Classroom):
+    _put(store, [bucket("a", NOW, class_id=room.class_id)], "a", "b")
+    store.put([], [], ["a"])
+    assert [presence.stream_id for presence in store.presences(room.class_id, 0.0)] == ["b"]
+    assert len(store.slots(room.class_id, 0.0)) == 1
+
+
+def test_a_class_that_has_ended_takes_nothing_later(store: Store, room: Classroom):
+    _put(store, [bucket("a", NOW, class_id=room.class_id)], "a")
+    store.end_class(room.class_id, NOW + 7)
+    late = NOW + 10
+    _put(store, [bucket("a", late, class_id=room.class_id)], "a", "b", seen_at=late)
+    assert [slot.start for slot in store.slots(room.class_id, 0.0)] == [NOW]
+    assert store.presences(room.class_id, 0.0) == []
+
+
+def test_what_was_read_before_the_end_may_still_come_in(store: Store, room: Classroom):
+    store.end_class(room.class_id, NOW + 7)
+    _put(store, [bucket("a", NOW + 5, class_id=room.class_id)])
+    assert len(store.slots(room.class_id, 0.0)) == 1
+
+
+def test_a_class_ends_once(store: Store, room: Classroom):
+    store.end_class(room.class_id, NOW + 7)
+    store.end_class(room.class_id, NOW + 99)
+    found = store.find_class(room.code)
+    assert found is not None and found.ended_at == NOW + 7
+
+
+def test_a_class_that_has_ended_is_still_opened_with_its_key(store: Store):
+    room, key = store.create_class("Physics", True, NOW)
+    store.end_class(room.class_id, NOW + 7)
+    assert store.open_class(room.code, key).ended_at == NOW + 7
+
+
+def test_what_belongs_to_no_class_is_passed_over_and_the_rest_is_written(url: str, store: Store, room: Classroom):
+    _put(store, [bucket("a", NOW, class_id=room.class_id + 1000), bucket("b", NOW, class_id=room.class_id)])
+    store.put([], [present("a", NOW, class_id=room.class_id + 1000)], [])
+    assert [row.stream_id for row in _rows(url)["buckets"]] == ["b"] and _rows(url)["presences"] == []
+
+
+def test_deleting_a_class_leaves_not_a_row_of_it(url: str, store: Store, room: Classroom, other: Classroom):
+    for made in (room, other):
+        _put(store, [bucket("a", NOW + i * SLOT_S, class_id=made.class_id) for i in range(3)], "a", "b")
+    store.delete_class(room.class_id)
+    assert [{row.class_id for row in found} for found in _rows(url).values()] == [{other.class_id}] * 3
+    assert store.find_class(room.code) is None
+
+
+def test_a_class_that_was_deleted_takes_nothing_any_more(url: str, store: Store, room: Classroom):
+    store.delete_class(room.class_id)
+    _put(store, [bucket("a", NOW, class_id=room.class_id)], "a")
+    assert _rows(url) == {"classes": [], "buckets": [], "presences": []}
+
+
+def test_deleting_a_stream_leaves_not_a_row_of_it(url: str, store: Store, room: Classroom, other: Classroom):
+    for made in (room, other):
+        _put(
+            store,
+            [bucket(stream, NOW, face_id=i, class_id=made.class_id) for stream in "ab" for i in range(2)],
+            "a",
+            "b",
+        )
+    store.delete_stream(room.class_id, "a")
+    for name in ("buckets", "presences"):
+        left = {(row.class_id, row.stream_id) for row in _rows(url)[name]}
+        assert left == {(room.class_id, "b"), (other.class_id, "a"), (other.class_id, "b")}
+
+
+def test_a_purge_deletes_the_classes_that_were_made_before_and_their_rows(url: str, store: Store):
+    old, _ = store.create_class("Old", True, NOW - 100)
+    new, _ = store.create_class("New", True, NOW)
+    for made in (old, new):
+        _put(store, [bucket("a", NOW, class_id=made.class_id)], "a")
+    assert (store.purge(NOW), store.purge(NOW)) == (1, 0)
+    assert [{row.class_id for row in found} for found in _rows(url).values()] == [{new.class_id}] * 3
+
+
+def test_any_thread_may_write(store: Store, room: Classroom):
+    def write(i: int) -> None:
+        _put(store, [bucket(f"s{i}", NOW, n=n, class_id=room.class_id) for n in (1, 2)], f"s{i}")
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(write, range(12)))
+    assert [slot.n_faces for slot in store.slots(room.class_id, 0.0)] == [12]
+    assert len(store.presences(room.class_id, 0.0)) == 12
+
+
+def test_a_store_that_is_opened_again_has_what_it_had(url: str, store: Store, room: Classroom):
+    _put(store, [bucket("a", NOW, class_id=room.class_id)], "a")
+    again = SqlStore(url)
+    assert again.find_class(room.code) == room
+    _same(again.slots(room.class_id, 0.0), store.slots(room.class_id, 0.0))
+
+
+def test_the_tables_that_migrations_make_are_those_of_the_code(url: str, store: Store):
+    with sa.create_engine(url, poolclass=sa.NullPool).connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), sql.metadata) == []
+
+
+SECRET = "hunter2"
+
+
+@pytest.mark.parametrize(
+    "unusable",
+    [
+        pytest.param("classmood", id="no URL"),
+        pytest.param("", id="empty"),
+        pytest.param("sqlite://", id="in memory"),
+        pytest.param("sqlite:///:memory:", id="in memory, by name"),
+        pytest.param("sqlite:////missing/folder/store.sqlite3", id="a folder that there is not"),
+        pytest.param(f"mysql://user:{SECRET}@host/name", id="another database"),
+        pytest.param(f"nothing+driver://user:{SECRET}@host/name", id="no database"),
+        pytest.param(f"postgresql+nothing://user:{SECRET}@host/name", id="no driver"),
+        pytest.param(f"postgresql+psycopg://user:{SECRET}@127.0.0.1:1/name", id="nobody there"),
+        pytest.param(f"postgresql+psycopg://user:{SECRET}@host:port/name", id="a port in letters"),
+        pytest.param(f"postgresql+psycopg://user:{SECRET}/2@127.0.0.1:1/name", id="a password with a slash"),
+        pytest.param(f"postgresql+psycopg://user:2@{SECRET}@127.0.0.1:1/name", id="a password with an at sign"),
+        pytest.param(f"postgresql+psycopg://user:2@3:{SECRET}@127.0.0.1:1/name", id="an at sign and a colon"),
+        pytest.param(f"postgresql+psycopg://user:{SECRET}@[::1/name", id="half an address"),
+        pytest.param(f"postgresql+psycopg://user:{SECRET}@127.0.0.1/name?nothing=1", id="an option that there is not"),
+        pytest.param(f"postgresql+psycopg//user:{SECRET}@host/name", id="without a colon"),
+    ],
+)
+def test_a_url_that_cannot_be_used_is_refused_without_its_password(unusable: str):
+    with pytest.raises(StoreError) as error:
+        SqlStore(unusable)
+    assert SECRET not in str(error.value) and str(error.value).endswith(".")
+
+
+@pytest.mark.parametrize(
+    "url", ["postgresql+psycopg://e:n@127.0.0.1:1/t", "postgresql+psycopg://user:name@127.0.0.1:1/ion"]
+)
+def test_what_a_server_says_stays_readable(url: str):
+    with pytest.raises(StoreError, match="Connection refused"):
+        SqlStore(url)
+
+
+def test_a_file_that_is_no_database_is_refused_and_left_as_it_is(tmp_path: Path):
+    file = tmp_path / "notes.txt"
+    file.write_text("These are my notes. " * 100)
+    with pytest.raises(StoreError):
+        SqlStore(f"sqlite:///{file}")
+    assert file.read_text() == "These are my notes. " * 100
+
+
+def test_a_database_that_another_holds_is_a_store_error_and_works_again_afterwards(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(sql, "LOCK_WAIT_S", 0.01)
+    store = SqlStore(f"sqlite:///{tmp_path / 'store.sqlite3'}")
+    room, _ = store.create_class("Physics", True, NOW)
+    holder = sqlite3.connect(tmp_path / "store.sqlite3", isolation_level=None)
+    holder.execute("BEGIN EXCLUSIVE")
+    with pytest.raises(StoreError, match="database is locked"):
+        _put(store, [bucket("a", NOW, class_id=room.class_id)])
+    holder.execute("ROLLBACK")
+    holder.close()
+    _put(store, [bucket("a", NOW, class_id=room.class_id)])
+    assert len(store.slots(room.class_id, 0.0)) == 1
