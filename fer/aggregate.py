@@ -20,11 +20,13 @@ class BucketFiller:
     """Gathers the readings of one stream into buckets of SLOT_S seconds.
 
     Faces are counted by seat: a face that is lost and found again under another id within a slot takes the
-    seat that is free, so that one restless person is never counted as two.
+    seat that is free, so that one restless person is never counted as two. A face counts from its
+    `sightings`-th sighting in a row: what a detector takes for a face in a single frame is no voice.
     """
 
-    def __init__(self, class_id: int, stream_id: str) -> None:
-        self._class_id, self._stream_id = class_id, stream_id
+    def __init__(self, class_id: int, stream_id: str, sightings: int = 2) -> None:
+        self._class_id, self._stream_id, self._sightings = class_id, stream_id, sightings
+        self._seen: dict[int, int] = {}
         self._start = -math.inf
         self._seat_of: dict[int, int] = {}
         self._sums: dict[int, tuple[int, NDArray[np.float64]]] = {}
@@ -37,7 +39,9 @@ class BucketFiller:
         """
         start = math.floor(now / SLOT_S) * SLOT_S
         if start != self._start:
-            self._start, self._sums = start, {}
+            self._start, self._sums, self._seat_of = start, {}, {}
+        self._seen = {reading.face_id: self._seen.get(reading.face_id, 0) + 1 for reading in readings}
+        readings = [reading for reading in readings if self._seen[reading.face_id] >= self._sightings]
         touched = []
         for seat, reading in zip(self._seats(readings), readings, strict=True):
             n, total = self._sums.get(seat, (0, np.zeros(len(LABELS))))
@@ -51,7 +55,7 @@ class BucketFiller:
     def _seats(self, readings: Sequence[Reading]) -> list[int]:
         """A seat for each face of the frame: the one it had in the last frame, else one of this slot that is free.
 
-        So a slot has as many seats as there were faces at once.
+        So a slot has as many seats as there were faces at once, from 0 up.
         """
         seats = {r.face_id: self._seat_of[r.face_id] for r in readings if r.face_id in self._seat_of}
         for reading in readings:
@@ -65,22 +69,30 @@ class BucketFiller:
 def merge(buckets: Iterable[Bucket]) -> list[Slot]:
     """The slots of one class, oldest first; every face weighs the same however many readings it has.
 
-    Of several buckets with the same stream, face and start the one with the most readings counts.
+    A stream counts by its seat 0, which it has wherever it has any. Of several buckets with the same stream,
+    face and start the one with the most readings counts.
     """
     newest: dict[tuple[float, str, int], Bucket] = {}
     for bucket in buckets:
         key = (bucket.start, bucket.stream_id, bucket.face_id)
         if bucket.n > 0 and (key not in newest or bucket.n > newest[key].n):
             newest[key] = bucket
-    means: dict[float, list[NDArray[np.float64]]] = {}
-    for (start, _, _), bucket in newest.items():
-        means.setdefault(start, []).append(bucket.prob_sum / bucket.n)
-    return [Slot(start, len(rows), np.mean(rows, axis=0)) for start, rows in sorted(means.items())]
+    of_slot: dict[float, list[Bucket]] = {}
+    for bucket in newest.values():
+        of_slot.setdefault(bucket.start, []).append(bucket)
+    return [
+        Slot(start, len(rows), np.mean([b.prob_sum / b.n for b in rows], axis=0), sum(b.face_id == 0 for b in rows))
+        for start, rows in sorted(of_slot.items())
+    ]
 
 
 def above_floor(slots: Iterable[Slot], min_group: int) -> list[Slot]:
-    """The slots in which at least `min_group` faces contributed: the others are not to be shown or kept."""
-    return [slot for slot in slots if slot.n_faces >= min_group]
+    """The slots to which at least `min_group` students contributed: the others are not to be shown or kept.
+
+    Students are counted by their connections, not by their faces: one camera may show several faces, a poster
+    among them, and a detector sees some where there are none.
+    """
+    return [slot for slot in slots if slot.n_streams >= min_group]
 
 
 def coarsen(slots: Sequence[Slot], most: int = 240) -> list[Slot]:
@@ -96,6 +108,7 @@ def coarsen(slots: Sequence[Slot], most: int = 240) -> list[Slot]:
             start,
             round(sum(slot.n_faces for slot in group) / len(group)),
             overall(group),
+            min(slot.n_streams for slot in group),
         )
         for start, group in sorted(bins.items())
     ]
@@ -133,7 +146,8 @@ def uncertain_share(mean_probs: NDArray[np.float64]) -> float:
 class Mood:
     """What an instructor may know of a class at one moment.
 
-    `now` is None, and `withheld` says why in a sentence, while fewer than the group floor contribute.
+    Both numbers count students, by their connections. `now` is None, and `withheld` says why in a sentence,
+    while fewer than the group floor contribute.
     """
 
     connected: int
@@ -145,8 +159,8 @@ class Mood:
 def mood(presences: Sequence[Presence], latest: Slot | None, min_group: int, at: float) -> Mood:
     """The mood at time `at` of those who were heard of in the last NOW_S seconds."""
     here = [presence for presence in presences if at - presence.seen_at < NOW_S]
-    contributing = sum(presence.n_faces for presence in here)
-    shown = latest if latest and min(contributing, latest.n_faces) >= min_group else None
+    contributing = sum(presence.n_faces > 0 for presence in here)
+    shown = latest if latest and min(contributing, latest.n_streams) >= min_group else None
     return Mood(len(here), contributing, shown, "" if shown else _why_withheld(len(here), contributing, min_group))
 
 
@@ -155,7 +169,7 @@ def _why_withheld(connected: int, contributing: int, min_group: int) -> str:
         return "Nobody is connected yet. Share the link; the mood appears here as soon as enough students contribute."
     if contributing < min_group:
         return (
-            f"The mood is withheld: {contributing} of at least {min_group} faces contribute. "
+            f"The mood is withheld: {contributing} of at least {min_group} students contribute. "
             "With fewer, it would say something about single students."
         )
     return "The first readings are being gathered."

@@ -14,9 +14,9 @@ CACHE = ROOT / ".cache"
 YUNET_FILE = CACHE / "face_detection_yunet_2023mar.onnx"
 
 
-def _setting(name: str, default: Any, parse: Callable[[str], Any], help: str) -> Any:
+def _setting(name: str, default: Any, parse: Callable[[str], Any], help: str, secret: bool = False) -> Any:
     factory = {"default_factory": default} if callable(default) else {"default": default}
-    return field(**factory, metadata={"env": name, "parse": parse, "help": help})
+    return field(**factory, repr=not secret, metadata={"env": name, "parse": parse, "help": help})
 
 
 def _number(low: float, high: float, kind: Callable[[str], Any] = float) -> Callable[[str], Any]:
@@ -73,6 +73,7 @@ class Settings:
         lambda: f"sqlite:///{ROOT / 'classmood.sqlite3'}",
         _database_url,
         "Where classes are kept, as an SQLAlchemy URL; default a SQLite file beside app.py",
+        secret=True,
     )
     model: Path = _setting(
         "FER_MODEL", ROOT / "models" / "classmood48", Path, "The model: a path to its .tflite, with its card beside it"
@@ -84,7 +85,7 @@ class Settings:
         "FER_YUNET_MODEL", YUNET_FILE, Path, "YuNet's .onnx file; default the one that ./setup.sh run fetched"
     )
     min_group: int = _setting(
-        "FER_MIN_GROUP", 5, _number(1, 1000, int), "The class mood is withheld while fewer faces contribute"
+        "FER_MIN_GROUP", 5, _number(1, 1000, int), "The class mood is withheld while fewer students contribute"
     )
     analyses_per_s: float = _setting(
         "FER_ANALYSES_PER_S", 2.0, _number(0.2, 30), "How often each student's picture is analysed, per second"
@@ -102,7 +103,11 @@ class Settings:
         "FER_CONFIDENCE_FLOOR", 0.4, _number(0, 1), "Below this probability a reading is shown as uncertain"
     )
     ice_servers: tuple[dict[str, Any], ...] = _setting(
-        "FER_ICE_SERVERS", (), _ice_servers, "STUN and TURN servers as a JSON list; none are needed on one network"
+        "FER_ICE_SERVERS",
+        (),
+        _ice_servers,
+        "STUN and TURN servers as a JSON list; none are needed on one network",
+        secret=True,
     )
     public_url: str = _setting(
         "FER_PUBLIC_URL", "", _public_url, "The address that join links begin with; default the instructor's own"

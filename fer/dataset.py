@@ -135,24 +135,23 @@ def _zip_entries(path: Path, split: str) -> Iterator[tuple[str, str, bytes | str
 def _load_csv(path: Path, split: str) -> Dataset:
     """The original fer2013.csv: columns emotion, pixels (2,304 numbers), Usage; a row's number names it."""
     rows: dict[str, list[tuple[str, int, NDArray[np.uint8]]]] = {usage: [] for usage in USAGES[split]}
-    skipped = []
+    skipped: list[tuple[str, str]] = []
     with _open_csv(path, ("emotion", "pixels", "Usage")) as reader:
         for number, row in enumerate(reader):
+            usage = row["Usage"]
             try:
-                if (usage := _usage(row)) in rows:
+                if usage in rows:
                     rows[usage].append((f"fer{number:07d}.png", *_parse_row(row)))
+                elif usage not in ("Training", "PublicTest", "PrivateTest"):
+                    raise ValueError(f"the usage {usage!r} is none of Training, PublicTest, PrivateTest")
             except ValueError as error:
-                skipped.append(f"row {number} (line {reader.line_num}): {error}")
-    chosen = next((found for found in rows.values() if found), [])
-    names, labels, images = [r[0] for r in chosen], [r[1] for r in chosen], [r[2] for r in chosen]
-    return _dataset(images, labels, names, skipped, path, split)
-
-
-def _usage(row: dict[str, str]) -> str:
-    usage = row["Usage"]
-    if usage not in ("Training", "PublicTest", "PrivateTest"):
-        raise ValueError(f"the usage {usage!r} is none of Training, PublicTest, PrivateTest")
-    return usage
+                skipped.append((usage, f"row {number} (line {reader.line_num}): {error}"))
+    chosen = next((usage for usage, found in rows.items() if found), "")
+    found = rows.get(chosen, [])
+    names, labels, images = [row[0] for row in found], [row[1] for row in found], [row[2] for row in found]
+    # Rows of another usage than the chosen one are no loss; rows of no known usage may be one.
+    said = [line for usage, line in skipped if not chosen or usage not in rows or usage == chosen]
+    return _dataset(images, labels, names, said, path, split)
 
 
 @contextmanager

@@ -1,10 +1,10 @@
 """Face detectors behind one registry, and how a frame is searched with any of them."""
 
 import hashlib
+import http.client
 import logging
 import math
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from fer.types import Face, Frame
 
 log = logging.getLogger(__name__)
 
-MIN_SIDE_PX = 16  # no face fits, and YuNet reads beyond the end of a thinner picture
+MIN_SIDE_PX = 16  # no face fits into a thinner picture
 REGION_PX = 128  # the size at which the surroundings of a known face are searched
 REGION_SCALE = 2.0  # of the face: how far they reach: a head moves less than half its size between two analyses
 
@@ -68,8 +68,11 @@ class YuNet:
             raise ModelError(f"YuNet's file {settings.yunet_model} cannot be used: {error.err}") from error
 
     def detect(self, frame: Frame, min_face_px: float = 0.0) -> list[Face]:
-        self._net.setInputSize((frame.shape[1], frame.shape[0]))
-        rows = self._net.detect(frame)[1]
+        # Of a picture with a side of 32 pixels or less OpenCV 4.14 reads beyond the end, and finds boxes of 1e30.
+        down, right = (max(0, 64 - side) for side in frame.shape[:2])
+        padded = cv2.copyMakeBorder(frame, 0, down, 0, right, cv2.BORDER_REPLICATE) if down or right else frame
+        self._net.setInputSize((padded.shape[1], padded.shape[0]))
+        rows = self._net.detect(padded)[1]
         return [] if rows is None else [self._face(row.tolist()) for row in rows]
 
     @staticmethod
@@ -143,8 +146,8 @@ def search(detector: Detector, frame: Frame, width_px: int | None = None, min_fa
     Whatever size the browser sends, the search sees the same. Faces below `min_face_px` may be passed over.
     """
     width_px = width_px or detector.working_px
-    scale = width_px / frame.shape[1]
-    height_px = max(1, round(frame.shape[0] * scale))
+    scale = min(width_px / frame.shape[1], 2 * width_px / frame.shape[0])  # a ribbon is not blown up
+    width_px, height_px = (max(1, round(side * scale)) for side in frame.shape[1::-1])
     if min(width_px, height_px) < MIN_SIDE_PX:
         return []
     shrink = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
@@ -188,7 +191,7 @@ def fetch_yunet(target: Path, limit_s: float = 15.0, url: str = YUNET_URL) -> No
                 content += chunk
                 if time.monotonic() > deadline or len(content) > 2_000_000:
                     raise ModelError(f"YuNet could not be fetched within {limit_s:g} s.")
-    except (OSError, urllib.error.URLError, ValueError) as error:
+    except (OSError, http.client.HTTPException, ValueError) as error:
         raise ModelError(f"YuNet could not be fetched from {url}: {getattr(error, 'reason', error)}.") from error
     if hashlib.sha256(content).hexdigest() != YUNET_SHA256:
         raise ModelError(f"What {url} sent is not YuNet's file (its sha256 differs); it was thrown away.")

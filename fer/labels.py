@@ -5,15 +5,16 @@ from typing import Final
 LABELS: Final = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 UNCERTAIN: Final = "uncertain"
 
+# The variation selector asks for the picture: some fonts have a black and white glyph of the same name.
 EMOJI: Final = {
-    "angry": "😠",
-    "disgust": "🤢",
-    "fear": "😨",
-    "happy": "😊",
-    "sad": "😢",
-    "surprise": "😮",
-    "neutral": "😐",
-    UNCERTAIN: "🤔",
+    "angry": "😠\ufe0f",
+    "disgust": "🤢\ufe0f",
+    "fear": "😨\ufe0f",
+    "happy": "😊\ufe0f",
+    "sad": "😢\ufe0f",
+    "surprise": "😮\ufe0f",
+    "neutral": "😐\ufe0f",
+    UNCERTAIN: "🤔\ufe0f",
 }
 
 # Okabe & Ito's palette ("Color Universal Design", 2008), which people with any of the common colour

@@ -135,7 +135,7 @@ class StudentStream:
             readings = self._pipeline.analyse(picture, now)
             state = LIVE if readings else NO_FACE
         buckets = self._filler.add(readings, now)
-        self._writer.put(buckets, Presence(self._class_id, self.stream_ids[-1], now, len(readings)))
+        self._writer.put(buckets, Presence(self._class_id, self.stream_ids[-1], now, len(buckets)))
         return state, readings
 
     def _connect(self) -> None:

@@ -35,7 +35,7 @@ def decode(content: bytes) -> Frame:
     if not content:
         raise ImageError("The file is empty.")
     if len(content) > MAX_BYTES:
-        raise ImageError(f"The file has {len(content) / 1e6:.0f} MB; at most {MAX_BYTES / 1e6:.0f} MB can be read.")
+        raise ImageError(f"The file is too large: at most {MAX_BYTES / 1e6:.0f} MB can be read.")
     _register_heif()
     try:
         with warnings.catch_warnings():

@@ -71,17 +71,18 @@ class Bucket:
 class Slot:
     """The mood of a class over one slot: every face weighs the same however many frames it sent.
 
-    `mean_probs` (7,) sums to 1 less the uncertain share.
+    `mean_probs` (7,) sums to 1 less the uncertain share. The faces came from `n_streams` connections.
     """
 
     start: float
     n_faces: int
     mean_probs: NDArray[np.float64]
+    n_streams: int
 
 
 @dataclass(frozen=True, slots=True)
 class Presence:
-    """A student's live connection: `n_faces` faces were in its last analysed frame, at `seen_at`."""
+    """A student's live connection: `n_faces` faces of its last analysed frame counted, at `seen_at`."""
 
     class_id: int
     stream_id: str

@@ -51,7 +51,9 @@ def store() -> Store:
 
 @st.cache_resource(show_spinner=False)
 def writer() -> Writer:
-    return Writer(store, settings().retention_days)
+    made = Writer(store, settings().retention_days)
+    made.start()
+    return made
 
 
 @st.cache_resource(show_spinner=False)

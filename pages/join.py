@@ -31,7 +31,7 @@ with ui.errors_shown():
   stored or shown to anyone but you.**
 - What is kept are nameless counts for slots of five seconds ("a face: 60% neutral, 30% happy"), for
   {settings.retention_days} days at most. You can delete yours when you leave.
-- The instructor sees the **group** only, and only while at least {settings.min_group} faces contribute.
+- The instructor sees the **group** only, and only while at least {settings.min_group} students contribute.
 - The reading is what your face *shows* to a program that is often wrong. It does not say what you feel.
 """)
             agreed = st.checkbox("I understand and agree that my camera's picture is read in this way.")

@@ -77,8 +77,8 @@ def board() -> None:
         slots = above_floor(ui.store().slots(room.class_id, since), settings.min_group)
     if room.ended_at is None:
         with st.container(horizontal=True):
-            st.metric("Connected", view.connected, width=130)
-            st.metric("Faces contributing", view.contributing, width=130)
+            st.metric("Students connected", view.connected, width=150)
+            st.metric("Contributing", view.contributing, width=130)
             st.metric("Valence now", f"{valence(view.now.mean_probs):+.2f}" if view.now else "–", width=130)
             st.metric("Uncertain", f"{uncertain_share(view.now.mean_probs):.0%}" if view.now else "–", width=130)
     left, right = st.columns([2, 3], gap="large")
@@ -89,7 +89,7 @@ def board() -> None:
         elif room.ended_at is not None and slots:
             ui.chart(charts.bars(overall(slots)), "mood_bars")
         else:
-            st.info(view.withheld if room.ended_at is None else "There was no moment with enough faces to show.")
+            st.info(view.withheld if room.ended_at is None else "There was no moment with enough students to show.")
     with right:
         st.markdown("**Expressions over time**")
         ui.legend()
@@ -103,7 +103,7 @@ def board() -> None:
             st.markdown("**Valence**")
             ui.chart(charts.valence_line(slots, origin, span, title), "valence_line")
         else:
-            st.caption(f"The charts begin when {settings.min_group} faces have contributed for a few seconds.")
+            st.caption(f"The charts begin when {settings.min_group} students have contributed for a few seconds.")
     if ui.writer().problem:
         st.warning(
             f"{ui.writer().problem} {ui.writer().pending} readings wait in memory and will be written when it is back."

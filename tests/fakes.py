@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from fer.labels import LABELS
-from fer.types import Bucket, Crops, Face, Frame, Presence, Probs, Reading
+from fer.types import Bucket, Crops, Face, Frame, Presence, Probs, Reading, Slot
 
 
 class FakeDetector:
@@ -66,6 +66,11 @@ def bucket(
 ) -> Bucket:
     """`n` readings of one face that all showed `label`; the share `certain` of them was certain."""
     return Bucket(class_id, stream_id, face_id, start, n, n * certain * np.eye(len(LABELS))[LABELS.index(label)])
+
+
+def slot_of(start: float, n: int, mean_probs: np.ndarray) -> Slot:
+    """A slot of `n` students with one face each."""
+    return Slot(start, n, mean_probs, n)
 
 
 def present(stream_id: str, seen_at: float, n_faces: int = 1, class_id: int = 1) -> Presence:

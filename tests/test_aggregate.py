@@ -21,7 +21,7 @@ from fer.aggregate import (
 )
 from fer.labels import LABELS, UNCERTAIN
 from fer.types import Bucket, Reading, Slot
-from tests.fakes import bucket, present, probs_of, reading
+from tests.fakes import bucket, present, probs_of, reading, slot_of
 
 START = 1_700_000_000.0  # the beginning of a slot
 
@@ -46,12 +46,14 @@ timelines = st.lists(
     min_size=1,
     max_size=60,
     unique_by=lambda row: row[0],
-).map(lambda rows: [Slot(START + i * SLOT_S, n, probs_of(label, 0.5) * share) for i, n, label, share in sorted(rows)])
+).map(
+    lambda rows: [slot_of(START + i * SLOT_S, n, probs_of(label, 0.5) * share) for i, n, label, share in sorted(rows)]
+)
 
 
 def _fill(crowd: list[list[int]], step_s: float) -> tuple[list[Bucket], dict[float, int]]:
     """Every version of every bucket of these frames, and how many faces each slot held at most at once."""
-    filler, versions, most = BucketFiller(1, "a"), list[Bucket](), dict[float, int]()
+    filler, versions, most = BucketFiller(1, "a", sightings=1), list[Bucket](), dict[float, int]()
     for i, ids in enumerate(crowd):
         now = START + i * step_s
         versions += filler.add([reading(face_id) for face_id in ids], now)
@@ -81,27 +83,27 @@ def test_every_reading_is_counted_once(crowd: list[list[int]], step_s: float):
 
 
 def test_a_restless_person_whose_track_breaks_again_and_again_is_one_face():
-    filler = BucketFiller(1, "a")
+    filler = BucketFiller(1, "a", sightings=1)
     versions = [b for i in range(8) for b in filler.add([reading(i)], START + i * 0.5)]
     assert [(slot.n_faces, b.n) for slot, b in zip(merge(versions), versions[-1:], strict=True)] == [(1, 8)]
 
 
 def test_a_face_that_leaves_and_returns_keeps_its_seat():
-    filler = BucketFiller(1, "a")
+    filler = BucketFiller(1, "a", sightings=1)
     filler.add([reading(0), reading(1)], START)
     filler.add([reading(0)], START + 1)
     assert [(b.face_id, b.n) for b in filler.add([reading(0), reading(1)], START + 2)] == [(0, 3), (1, 2)]
 
 
 def test_who_stays_when_a_neighbour_leaves_for_good_is_one_face_in_the_next_slot_even_when_lost_there():
-    filler = BucketFiller(1, "a")
+    filler = BucketFiller(1, "a", sightings=1)
     filler.add([reading(0), reading(1)], START)
     versions = filler.add([reading(1)], START + SLOT_S) + filler.add([reading(2)], START + SLOT_S + 1)
     assert [slot.n_faces for slot in merge(versions)] == [1]
 
 
 def test_uncertain_readings_count_in_n_and_in_no_label():
-    filler = BucketFiller(1, "a")
+    filler = BucketFiller(1, "a", sightings=1)
     filler.add([reading(0, "happy", probs_of("happy", 1.0))], START)
     (b,) = filler.add([reading(0, UNCERTAIN)], START + 1)
     assert (b.n, b.prob_sum.tolist()) == (2, [0, 0, 0, 1, 0, 0, 0])
@@ -110,25 +112,25 @@ def test_uncertain_readings_count_in_n_and_in_no_label():
 
 
 def test_readings_after_the_end_of_a_slot_begin_a_new_bucket():
-    filler = BucketFiller(1, "a")
+    filler = BucketFiller(1, "a", sightings=1)
     filler.add([reading(0)], START + SLOT_S - 0.01)
     (b,) = filler.add([reading(0)], START + SLOT_S)
     assert (b.start, b.n) == (START + SLOT_S, 1)
 
 
 def test_a_clock_that_steps_back_within_a_slot_stays_in_that_slot():
-    filler = BucketFiller(1, "a")
+    filler = BucketFiller(1, "a", sightings=1)
     filler.add([reading(0)], START + 4)
     (b,) = filler.add([reading(0)], START + 1)
     assert (b.start, b.n) == (START, 2)
 
 
 def test_a_frame_without_faces_fills_no_bucket():
-    assert BucketFiller(1, "a").add([], START) == []
+    assert BucketFiller(1, "a", sightings=1).add([], START) == []
 
 
 def test_handing_over_a_bucket_again_does_not_change_what_was_handed_over_before():
-    filler = BucketFiller(1, "a")
+    filler = BucketFiller(1, "a", sightings=1)
     (first,) = filler.add([reading(0)], START)
     before = first.prob_sum.copy()
     filler.add([reading(0)], START + 1)
@@ -169,7 +171,7 @@ def test_a_bucket_without_readings_is_no_face():
 
 
 def test_slots_below_the_group_floor_are_left_out():
-    slots = [Slot(START + i * SLOT_S, n, probs_of("happy")) for i, n in enumerate([4, 5, 6, 1])]
+    slots = [slot_of(START + i * SLOT_S, n, probs_of("happy")) for i, n in enumerate([4, 5, 6, 1])]
     assert [slot.n_faces for slot in above_floor(slots, 5)] == [5, 6]
 
 
@@ -190,19 +192,19 @@ def test_a_coarse_timeline_keeps_the_weighted_mean_of_what_each_of_its_slots_hol
 
 
 def test_a_timeline_that_is_short_enough_stays_as_it_is():
-    slots = [Slot(START + i * SLOT_S, 3, probs_of("happy")) for i in range(240)]
+    slots = [slot_of(START + i * SLOT_S, 3, probs_of("happy")) for i in range(240)]
     assert coarsen(slots) == slots
 
 
 def test_coarsening_a_full_timeline_conserves_its_mean():
-    slots = [Slot(i * SLOT_S, 7, probs_of(LABELS[i % 7])) for i in range(480)]
+    slots = [slot_of(i * SLOT_S, 7, probs_of(LABELS[i % 7])) for i in range(480)]
     coarse = coarsen(slots, 240)
     assert len(coarse) == 240
     np.testing.assert_allclose(overall(coarse), overall(slots), atol=1e-9)
 
 
 def test_the_mean_over_time_weighs_each_slot_by_its_faces():
-    slots = [Slot(0.0, 1, probs_of("sad", 1.0)), Slot(SLOT_S, 3, probs_of("happy", 1.0))]
+    slots = [slot_of(0.0, 1, probs_of("sad", 1.0)), slot_of(SLOT_S, 3, probs_of("happy", 1.0))]
     assert overall(slots)[LABELS.index("happy")] == pytest.approx(0.75)
 
 
@@ -232,12 +234,13 @@ def test_a_table_has_a_column_for_every_heading_and_its_shares_add_up(buckets: l
         assert sum(named[label] for label in (*LABELS, UNCERTAIN)) == pytest.approx(1, abs=1e-3)
 
 
-LATEST = Slot(START, 6, probs_of("happy"))
+LATEST = slot_of(START, 6, probs_of("happy"))
 
 
-def test_the_mood_is_shown_once_enough_faces_contribute():
-    shown = mood([present("a", START, 3), present("b", START, 2)], LATEST, min_group=5, at=START + 1)
-    assert (shown.connected, shown.contributing, shown.now, shown.withheld) == (2, 5, LATEST, "")
+def test_the_mood_is_shown_once_enough_students_contribute():
+    here = [present(f"s{i}", START, n) for i, n in enumerate([3, 1, 1, 1, 2, 0])]
+    shown = mood(here, LATEST, min_group=5, at=START + 1)
+    assert (shown.connected, shown.contributing, shown.now, shown.withheld) == (6, 5, LATEST, "")
 
 
 @pytest.mark.parametrize(
@@ -245,10 +248,10 @@ def test_the_mood_is_shown_once_enough_faces_contribute():
     [
         pytest.param([], None, "Nobody is connected yet", id="nobody there"),
         pytest.param([], LATEST, "Nobody is connected yet", id="nobody there any more"),
-        pytest.param([2, 2], LATEST, "4 of at least 5 faces contribute", id="too few now"),
-        pytest.param([5, 5], Slot(START, 4, probs_of("happy")), "being gathered", id="too few in the slot"),
-        pytest.param([5, 5], None, "being gathered", id="no slot yet"),
-        pytest.param([0, 0], None, "0 of at least 5 faces contribute", id="cameras off"),
+        pytest.param([2, 2], LATEST, "2 of at least 5 students contribute", id="too few now"),
+        pytest.param([1] * 5, slot_of(START, 4, probs_of("happy")), "being gathered", id="too few in the slot"),
+        pytest.param([1] * 5, None, "being gathered", id="no slot yet"),
+        pytest.param([0, 0], None, "0 of at least 5 students contribute", id="cameras off"),
     ],
 )
 def test_the_mood_is_withheld_with_a_sentence_while_fewer_contribute(faces: list[int], latest: Slot | None, why: str):
@@ -260,22 +263,41 @@ def test_the_mood_is_withheld_with_a_sentence_while_fewer_contribute(faces: list
 
 def test_who_was_not_heard_of_for_ten_seconds_neither_is_connected_nor_contributes():
     here = [present("a", START, 5), present("b", START + 1, 5)]
-    assert mood(here, LATEST, min_group=5, at=START + NOW_S).connected == 1
-    assert mood(here, LATEST, min_group=5, at=START + NOW_S + 1).now is None
+    still = mood(here, LATEST, min_group=1, at=START + NOW_S)
+    assert (still.connected, still.contributing) == (1, 1) and still.now is not None
+    assert mood(here, LATEST, min_group=1, at=START + NOW_S + 1).now is None
 
 
 @given(st.lists(st.integers(0, 3), max_size=6), st.integers(0, 12), st.integers(1, 12))
-def test_no_mood_is_ever_shown_of_fewer_faces_than_the_floor(faces: list[int], n_slot: int, floor: int):
+def test_no_mood_is_ever_shown_of_fewer_students_than_the_floor(faces: list[int], n_slot: int, floor: int):
     here = [present(f"s{i}", START, n) for i, n in enumerate(faces)]
-    latest = Slot(START, n_slot, probs_of("sad")) if n_slot else None
+    latest = slot_of(START, n_slot, probs_of("sad")) if n_slot else None
     seen = mood(here, latest, floor, at=START)
-    assert (seen.now is not None) == (min(sum(faces), n_slot) >= floor)
+    assert (seen.now is not None) == (min(sum(n > 0 for n in faces), n_slot) >= floor)
     assert bool(seen.withheld) == (seen.now is None)
 
 
 @given(st.lists(labels, min_size=1, max_size=20))
 def test_the_uncertain_share_is_the_share_of_uncertain_readings(shown: list[str]):
-    filler, rows = BucketFiller(1, "a"), [[Reading(0, reading(0).face, probs_of("happy"), label)] for label in shown]
+    filler, rows = (
+        BucketFiller(1, "a", sightings=1),
+        [[Reading(0, reading(0).face, probs_of("happy"), label)] for label in shown],
+    )
     *_, last = itertools.chain.from_iterable(filler.add(row, START + 0.01 * i) for i, row in enumerate(rows))
     (slot,) = merge([last])
     assert uncertain_share(slot.mean_probs) == pytest.approx(shown.count(UNCERTAIN) / len(shown), abs=1e-6)
+
+
+def test_a_face_counts_from_its_second_sighting_in_a_row():
+    filler = BucketFiller(1, "a")
+    assert filler.add([reading(0)], START) == []
+    assert [b.n for b in filler.add([reading(0), reading(1)], START + 0.5)] == [1]
+    assert [(b.face_id, b.n) for b in filler.add([reading(0), reading(2)], START + 1)] == [(0, 2)]
+
+
+def test_the_group_floor_counts_students_and_not_the_faces_before_one_camera():
+    rows = [bucket("a", START, face_id=seat) for seat in range(6)] + [bucket("b", START)]
+    assert above_floor(merge(rows), 3) == []
+    (slot,) = above_floor(merge(rows), 2)
+    assert (slot.n_faces, slot.n_streams) == (7, 2)
+    assert mood([present("a", START, n_faces=6), present("b", START)], slot, 3, START).now is None

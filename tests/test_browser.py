@@ -79,7 +79,7 @@ def expect_figures(room: b.Classroom, connected: int, contributing: int, limit_s
     """Wait until the instructor's page shows these figures; returns how long it took."""
 
     def shown() -> bool:
-        return (room.metric("Connected"), room.metric("Faces contributing")) == (str(connected), str(contributing))
+        return (room.metric("Students connected"), room.metric("Contributing")) == (str(connected), str(contributing))
 
     return b.wait_for(shown, limit_s, f"{connected} connected and {contributing} contributing")
 
@@ -100,7 +100,7 @@ def test_two_students_move_the_class_mood_and_one_leaves(chromium: Browser, page
 
     first = a_student(chromium, pages, app, room.code)
     expect(first.get_by_text("Only you see this")).to_be_visible()
-    expect(room.page.get_by_text("1 of at least 2 faces contribute")).to_be_visible()
+    expect(room.page.get_by_text("1 of at least 2 students contribute")).to_be_visible()
 
     second = a_student(chromium, pages, app, room.code)
     expect(second.get_by_text("Only you see this")).to_be_visible()
@@ -121,7 +121,7 @@ def test_two_students_move_the_class_mood_and_one_leaves(chromium: Browser, page
     first.get_by_role("button", name="Leave", exact=True).click()
     assert expect_figures(room, 1, 1) <= 2
     expect(first.get_by_text("You have left the class")).to_be_visible()
-    expect(room.page.get_by_text("1 of at least 2 faces contribute")).to_be_visible()
+    expect(room.page.get_by_text("1 of at least 2 students contribute")).to_be_visible()
 
 
 def test_a_tab_that_is_closed_is_gone_within_two_seconds(chromium: Browser, pages: list[Page], app: b.App) -> None:
@@ -169,7 +169,7 @@ def test_the_mood_of_two_is_withheld_where_three_are_needed(
         for _ in range(2):
             a_student(chromium, pages, strict, room.code)
         expect_figures(room, 2, 2)
-        expect(room.page.get_by_text("2 of at least 3 faces contribute")).to_be_visible()
+        expect(room.page.get_by_text("2 of at least 3 students contribute")).to_be_visible()
         b.wait_for(lambda: frames_written(strict) > 12, 15, "readings in the database")
         assert room.metric("Valence now") == "–"
         assert room.page.get_by_test_id("stVegaLiteChart").count() == 0

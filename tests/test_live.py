@@ -64,20 +64,23 @@ def make(*script: list[object]) -> tuple[StudentStream, FakeWriter, Clock]:
 
 
 def test_a_face_is_live_and_contributes() -> None:
-    stream, writer, _ = make()
+    stream, writer, clock = make()
     stream.on_frame(video(noisy()))
     assert stream.snapshot.state == LIVE
     assert stream.snapshot.readings[0].label == "happy"
+    assert writer.presences[-1].n_faces == 0  # it counts from its second sighting
+    clock.now += 0.5
+    stream.on_frame(video(noisy()))
     assert [(b.class_id, b.n) for b in writer.buckets] == [(7, 1)]
     assert writer.presences[-1].n_faces == 1
 
 
 def test_frames_between_two_analyses_are_counted_and_not_analysed() -> None:
     stream, writer, clock = make()
-    for _ in range(8):
+    for _ in range(12):
         stream.on_frame(video(noisy()))
         clock.now += 0.125
-    assert stream.snapshot.frames == 8
+    assert stream.snapshot.frames == 12
     assert [b.n for b in writer.buckets] == [1, 2]
 
 

@@ -1,6 +1,5 @@
 """The store on SQLAlchemy: SQLite by default, PostgreSQL by URL."""
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -34,6 +33,7 @@ classes = sa.Table(
     sa.Column("created_at", sa.Float(53), nullable=False),
     sa.Column("ended_at", sa.Float(53)),
 )
+# The expressions' columns hold means, not sums: reading three hours then divides nothing.
 # The primary key leads with (class, start): one class's slots lie in order, so merging needs no sort.
 buckets = sa.Table(
     "buckets",
@@ -63,9 +63,15 @@ class SqlStore:
 
     def __init__(self, url: str) -> None:
         """Raises StoreError where the URL cannot be used or the database cannot be reached."""
-        self._engine, self._url = _engine(url), url
+        self._engine = _engine(url)
         self._insert = INSERTS[self._engine.dialect.name]
         self._hasher = argon2.PasswordHasher()
+        try:
+            self._migrate()
+        except StoreError:
+            self._migrate()  # another process may have made the tables at the same moment
+
+    def _migrate(self) -> None:
         with self._safely():
             _migrate(self._engine)
 
@@ -79,7 +85,7 @@ class SqlStore:
                     found = connection.execute(sa.insert(classes).values(code=codes.new_code(), **row))
                     (class_id,) = found.inserted_primary_key or (None,)
                     return self._classroom(connection, classes.c.class_id == class_id), key  # type: ignore[return-value]
-            except IntegrityError:
+            except _Taken:
                 continue
         raise StoreError("No free join code was found; delete some classes.")
 
@@ -129,28 +135,30 @@ class SqlStore:
                 connection.execute(sa.delete(presences).where(presences.c.stream_id.in_(left)))
 
     def slots(self, class_id: int, since: float) -> list[Slot]:
-        means = [sa.func.avg(buckets.c[label] / buckets.c.n) for label in LABELS]
+        means = [sa.func.avg(buckets.c[label]) for label in LABELS]
         query = (
-            sa.select(buckets.c.start, sa.func.count(), *means)
+            sa.select(buckets.c.start, sa.func.count(), _streams(buckets.c.face_id), *means)
             .where(buckets.c.class_id == class_id, buckets.c.start >= since)
             .group_by(buckets.c.start)
             .order_by(buckets.c.start)
         )
         with self._begin() as connection:
-            return [Slot(row[0], row[1], np.array(row[2:], float)) for row in connection.execute(query)]
+            return [Slot(row[0], row[1], np.array(row[3:], float), row[2]) for row in connection.execute(query)]
 
     def latest(self, class_id: int, since: float) -> Slot | None:
         here = sa.select(presences.c.stream_id).where(presences.c.class_id == class_id, presences.c.seen_at >= since)
+        sums = [_sum(buckets.c[label] * buckets.c.n).label(label) for label in LABELS]
         of_face = (
-            sa.select(*(_sum(buckets.c[label]).label(label) for label in LABELS), _sum(buckets.c.n).label("n"))
+            sa.select(buckets.c.face_id, _sum(buckets.c.n).label("n"), *sums)
             .where(buckets.c.class_id == class_id, buckets.c.start >= since, buckets.c.stream_id.in_(here))
             .group_by(buckets.c.stream_id, buckets.c.face_id)
             .subquery()
         )
-        query = sa.select(sa.func.count(), *(sa.func.avg(of_face.c[label] / of_face.c.n) for label in LABELS))
+        means = [sa.func.avg(of_face.c[label] / of_face.c.n) for label in LABELS]
+        query = sa.select(sa.func.count(), _streams(of_face.c.face_id), *means)
         with self._begin() as connection:
             row = connection.execute(query).one()
-        return Slot(since, row[0], np.array(row[1:], float)) if row[0] else None
+        return Slot(since, row[0], np.array(row[2:], float), row[1]) if row[0] else None
 
     def presences(self, class_id: int, since: float) -> list[Presence]:
         mine = (presences.c.class_id == class_id) & (presences.c.seen_at >= since)
@@ -194,11 +202,13 @@ class SqlStore:
     def _safely(self) -> Iterator[None]:
         try:
             yield
-        except IntegrityError:
-            raise
         except (SQLAlchemyError, OSError) as error:
-            reason = str(error.orig) if isinstance(error, DBAPIError) and error.orig else type(error).__name__
-            raise StoreError(f"The database cannot be used: {_scrubbed(reason, self._url)}.") from error
+            sentence = f"The database cannot be used: {_scrubbed(error, self._engine.url.password)}."
+            raise (_Taken if isinstance(error, IntegrityError) else StoreError)(sentence) from error
+
+
+class _Taken(StoreError):
+    """A row with this key is there already."""
 
 
 def _engine(url: str) -> sa.Engine:
@@ -206,6 +216,8 @@ def _engine(url: str) -> sa.Engine:
         parsed = sa.make_url(url)
         if (name := parsed.get_backend_name()) not in INSERTS:
             raise StoreError(f"FER_DATABASE_URL names a {name} database; there are {', '.join(INSERTS)}.")
+        if "@" in (parsed.host or ""):  # the driver would take it, and half of the password, for the host's name
+            raise StoreError("FER_DATABASE_URL has an @ too many: within the password write it as %40.")
         if name != "sqlite":
             return sa.create_engine(parsed, pool_pre_ping=True, pool_recycle=600)
         # A connection per transaction: a pooled one would go on writing to a file that has been moved away.
@@ -220,19 +232,17 @@ def _engine(url: str) -> sa.Engine:
     return engine
 
 
-def _scrubbed(reason: str, url: str) -> str:
-    """The first line of a driver's message, without any part of a server's URL: one of them is the password."""
+def _scrubbed(error: Exception, password: str | None) -> str:
+    """The first line of a driver's message, without the password that it may repeat."""
+    reason = str(error.orig) if isinstance(error, DBAPIError) and error.orig else type(error).__name__
     line = (reason.splitlines() or ["no reason given"])[0].rstrip(".")
-    if url.startswith("sqlite"):
-        return line
-    secrets = [part for part in re.split(r"[:@/?&=]+", url.partition("://")[2]) if part]
-    for part in sorted(secrets, key=len, reverse=True):
-        line = line.replace(part, "…")
-    return line
+    # One or two letters stand in any sentence: hiding them there would show them.
+    return line.replace(password, "…") if password and len(password) > 2 else line
 
 
 def _tune_sqlite(connection: Any, _record: Any) -> None:
     connection.execute("PRAGMA journal_mode=WAL")  # readers and the writer do not wait for each other
+    connection.execute("PRAGMA secure_delete=ON")  # what is deleted is overwritten
     connection.execute("PRAGMA synchronous=NORMAL")  # safe with WAL; a power cut costs the last transactions at most
 
 
@@ -249,16 +259,21 @@ def _migrate(engine: sa.Engine) -> None:
 
 def _bucket_row(bucket: Bucket) -> dict[str, Any]:
     key = {"class_id": bucket.class_id, "start": bucket.start, "stream_id": bucket.stream_id}
-    sums = dict(zip(LABELS, bucket.prob_sum.tolist(), strict=True))
-    return {**key, "face_id": bucket.face_id, "n": bucket.n, **sums}
+    means = dict(zip(LABELS, (bucket.prob_sum / bucket.n).tolist(), strict=True))
+    return {**key, "face_id": bucket.face_id, "n": bucket.n, **means}
 
 
 def _presence_row(presence: Presence) -> dict[str, Any]:
     return {name: getattr(presence, name) for name in ("class_id", "stream_id", "seen_at", "n_faces")}
 
 
-def _sum(column: sa.Column[Any]) -> sa.ColumnElement[float]:
+def _sum(column: sa.ColumnElement[Any]) -> sa.ColumnElement[float]:
     return sa.cast(sa.func.sum(column), sa.Float(53))
+
+
+def _streams(face_id: sa.ColumnElement[int]) -> sa.ColumnElement[int]:
+    """How many streams there are: each has a seat 0, and counting distinct ids takes half as long again."""
+    return sa.func.sum(sa.case((face_id == 0, 1), else_=0))
 
 
 @cache

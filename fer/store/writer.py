@@ -49,18 +49,20 @@ class Writer:
         """Hand over a stream's buckets and its presence."""
         with self._lock:
             for bucket in buckets:
-                self._buckets[bucket.class_id, bucket.stream_id, bucket.face_id, bucket.start] = bucket
+                key = (bucket.class_id, bucket.stream_id, bucket.face_id, bucket.start)
+                if key not in self._buckets or bucket.n >= self._buckets[key].n:  # a clock may step back into a slot
+                    self._buckets[key] = bucket
             self._presences[presence.stream_id] = presence
             self._left.discard(presence.stream_id)
             self._bound()
-            self._start()
+        self.start()
 
     def leave(self, stream_id: str) -> None:
         """The stream has ended: it is gone from the count at the next write, which is made now."""
         with self._lock:
             self._presences.pop(stream_id, None)
             self._left.add(stream_id)
-            self._start()
+        self.start()
         self._wake.set()
 
     def forget(self, stream_id: str) -> None:
@@ -98,6 +100,13 @@ class Writer:
             self._left -= left
         return True
 
+    def start(self) -> None:
+        """Start the thread, unless it runs: from then on old classes are deleted when their time is over."""
+        with self._lock:
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(target=self._work, name="fer-writer", daemon=True)
+                self._thread.start()
+
     def close(self) -> None:
         """Stop the thread after a last write."""
         self._stopping = True
@@ -107,16 +116,11 @@ class Writer:
         if self._waiting():  # it came in during the last write
             self.flush()
 
-    def _start(self) -> None:
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._work, name="fer-writer", daemon=True)
-            self._thread.start()
-
     def _work(self) -> None:
         while not self._stopping:
             self._wake.wait(RETRY_S if self.problem else FLUSH_S)
             self._wake.clear()
-            if self._waiting():
+            if self._waiting() or self._purge_due():
                 self.flush()
 
     def _waiting(self) -> bool:
@@ -129,9 +133,12 @@ class Writer:
             if self.dropped % 1000 == 1:
                 log.error("the database has been away for too long: %d buckets were given up", self.dropped)
 
+    def _purge_due(self) -> bool:
+        return self._clock() - self._purged_at > DAY_S
+
     def _purge(self, store: Store) -> None:
         """Delete the classes that are past their time, once a day."""
-        if self._clock() - self._purged_at > DAY_S:
+        if self._purge_due():
             if gone := store.purge(self._clock() - self._retention_s):
                 log.info("%d classes were deleted: their time was over", gone)
             self._purged_at = self._clock()
