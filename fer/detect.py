@@ -109,10 +109,11 @@ DETECTORS: dict[str, Callable[[Settings], Detector]] = {"yunet": YuNet, "cascade
 
 @dataclass(frozen=True)
 class Choice:
-    """The detector in use, and a sentence for people where it is not the best one."""
+    """The detector in use; where it is not the best one, a sentence for people and the reason for the log."""
 
     name: str
     notice: str = ""
+    reason: str = ""
 
     def create(self, settings: Settings) -> Detector:
         return DETECTORS[self.name](settings)
@@ -135,8 +136,10 @@ def choose(settings: Settings) -> Choice:
         except ModelError as error:
             missing.append(str(error))
             continue
-        notice = f"Faces are found with the {name} detector, which misses more of them: {'; '.join(missing)}."
-        return Choice(name, notice if missing else "")
+        if not missing:
+            return Choice(name)
+        notice = f"Faces are found with the {name} detector, which misses more of them: the best one is not at hand."
+        return Choice(name, notice, "; ".join(missing))
     raise ModelError(f"No face detector can be used: {'; '.join(missing)}.")
 
 

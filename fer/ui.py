@@ -65,7 +65,7 @@ def classifier() -> classify.LiteRTClassifier:
 def detector_choice() -> Choice:
     choice = detect.choose(settings())
     if choice.notice:
-        log.warning("%s", choice.notice)
+        log.warning("%s %s.", choice.notice, choice.reason)
     return choice
 
 

@@ -16,29 +16,31 @@ st.markdown(
 if choice.notice:
     st.warning(choice.notice, icon=":material/face:")
 
-accuracy, recall, calibration, ferplus = st.columns(4)
-accuracy.metric(
-    "Accuracy",
-    f"{card.metrics['accuracy']:.1%}",
-    help=f"On {card.metrics['n']:,} held-out faces. People reach about 65%.",
-)
-recall.metric("Macro recall", f"{card.metrics['macro_recall']:.1%}", help="The mean over the expressions.")
-calibration.metric(
-    "Calibration error", f"{card.metrics['ece']:.1%}", help="How far stated and true probability lie apart."
-)
-if card.metrics.get("ferplus_accuracy") is not None:
-    ferplus.metric(
-        "FER+ majority", f"{card.metrics['ferplus_accuracy']:.1%}", help="Agreement with ten annotators' majority."
+figures = card.metrics
+with st.container(horizontal=True):
+    st.metric(
+        "Accuracy",
+        f"{figures['accuracy']:.1%}",
+        width=150,
+        help=f"On {figures['n']:,} held-out faces; people reach 65%.",
     )
+    st.metric("Macro recall", f"{figures['macro_recall']:.1%}", width=150, help="The mean over the expressions.")
+    st.metric(
+        "Calibration error", f"{figures['ece']:.1%}", width=150, help="How far stated and true probability lie apart."
+    )
+    if figures.get("ferplus_accuracy") is not None:
+        st.metric(
+            "FER+ majority", f"{figures['ferplus_accuracy']:.1%}", width=150, help="Agreement with ten annotators."
+        )
 
 st.subheader("What it gets right, and what it takes for what")
 recalls, mistakes = st.columns(2, gap="large")
 with recalls:
     st.caption("Of the faces labelled so, how many are read so")
-    ui.chart(charts.recalls(card.metrics["recall"]), "recalls")
+    ui.chart(charts.recalls(figures["recall"]), "recalls")
 with mistakes:
     st.caption("Rows: the label; columns: the reading; shares of the row")
-    ui.chart(charts.confusion(card.metrics["confusion"]), "confusion")
+    ui.chart(charts.confusion(figures["confusion"]), "confusion")
 
 st.subheader("What it must not be used for")
 st.markdown(

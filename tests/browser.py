@@ -20,6 +20,7 @@ import numpy as np
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect, sync_playwright
 from skimage import data
 
+expect.set_options(timeout=30_000)  # a shared machine may be slow; what must be quick is measured by itself
 ROOT = Path(__file__).resolve().parent.parent
 FLAGS = (
     "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "

@@ -193,7 +193,7 @@ def test_auto_falls_back_to_the_cascade_with_a_notice_where_yunet_cannot_be_used
         settings.yunet_model.write_bytes(content)
     choice = choose(settings)
     assert choice.name == "cascade"
-    assert "cascade" in choice.notice and "YuNet's file" in choice.notice
+    assert "cascade" in choice.notice and "YuNet's file" in choice.reason
     assert choice.create(settings).detect(np.zeros((240, 320, 3), np.uint8)) == []
 
 
