@@ -397,3 +397,16 @@ def test_a_database_that_another_holds_is_a_store_error_and_works_again_afterwar
     holder.close()
     _put(store, [bucket("a", NOW, class_id=room.class_id)])
     assert len(store.slots(room.class_id, 0.0)) == 1
+
+
+def test_a_file_that_is_gone_is_an_error_and_no_empty_one_takes_its_place(tmp_path: Path):
+    path = tmp_path / "an odd name #1 100%.sqlite3"
+    made = SqlStore(f"sqlite:///{path}")
+    room, _ = made.create_class("Algebra", True, NOW)
+    path.rename(tmp_path / "away")
+    with pytest.raises(StoreError):
+        made.put([bucket("a", NOW, class_id=room.class_id)], [], [])
+    assert not path.exists()
+    (tmp_path / "away").rename(path)
+    made.put([bucket("a", NOW, class_id=room.class_id)], [], [])
+    assert len(made.slots(room.class_id, 0.0)) == 1

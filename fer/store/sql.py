@@ -1,10 +1,12 @@
 """The store on SQLAlchemy: SQLite by default, PostgreSQL by URL."""
 
+import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import argon2
 import numpy as np
@@ -73,6 +75,8 @@ class SqlStore:
 
     def _migrate(self) -> None:
         with self._safely():
+            if self._engine.dialect.name == "sqlite":
+                Path(self._engine.url.database or "").touch()
             _migrate(self._engine)
 
     def create_class(self, title: str, camera: bool, now: float) -> tuple[Classroom, str]:
@@ -221,14 +225,13 @@ def _engine(url: str) -> sa.Engine:
         if name != "sqlite":
             return sa.create_engine(parsed, pool_pre_ping=True, pool_recycle=600)
         # A connection per transaction: a pooled one would go on writing to a file that has been moved away.
-        engine = sa.create_engine(parsed, connect_args={"timeout": LOCK_WAIT_S}, poolclass=sa.NullPool)
+        engine = sa.create_engine(parsed, creator=lambda: _connect_sqlite(parsed.database), poolclass=sa.NullPool)
     except (sa.exc.ArgumentError, ValueError):
         raise StoreError("FER_DATABASE_URL is not an SQLAlchemy URL such as sqlite:///classmood.sqlite3.") from None
     except (sa.exc.NoSuchModuleError, ModuleNotFoundError):
         raise StoreError("FER_DATABASE_URL names a driver that is not installed; use postgresql+psycopg://…") from None
     if not parsed.database or parsed.database == ":memory:":
         raise StoreError("FER_DATABASE_URL must name a file: a SQLite database in memory is lost between connections.")
-    sa.event.listen(engine, "connect", _tune_sqlite)
     return engine
 
 
@@ -240,10 +243,18 @@ def _scrubbed(error: Exception, password: str | None) -> str:
     return line.replace(password, "…") if password and len(password) > 2 else line
 
 
-def _tune_sqlite(connection: Any, _record: Any) -> None:
-    connection.execute("PRAGMA journal_mode=WAL")  # readers and the writer do not wait for each other
-    connection.execute("PRAGMA secure_delete=ON")  # what is deleted is overwritten
-    connection.execute("PRAGMA synchronous=NORMAL")  # safe with WAL; a power cut costs the last transactions at most
+def _connect_sqlite(path: str | None) -> sqlite3.Connection:
+    """A connection to a file that must be there: an empty one in the place of a lost one would hide the loss."""
+    address = f"file:{quote(path or '')}?mode=rw"
+    connection = sqlite3.connect(address, uri=True, timeout=LOCK_WAIT_S, check_same_thread=False)
+    try:
+        connection.execute("PRAGMA journal_mode=WAL")  # readers and the writer do not wait for each other
+        connection.execute("PRAGMA secure_delete=ON")  # what is deleted is overwritten
+        connection.execute("PRAGMA synchronous=NORMAL")  # safe with WAL; a power cut costs the last transactions
+    except sqlite3.Error:
+        connection.close()
+        raise
+    return connection
 
 
 def _migrate(engine: sa.Engine) -> None:
