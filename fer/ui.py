@@ -19,7 +19,7 @@ import streamlit as st
 from fer import charts, classify, detect
 from fer.config import Settings
 from fer.detect import Choice, Detector
-from fer.errors import FerError
+from fer.errors import FerError, StoreError
 from fer.labels import COLORS, EMOJI
 from fer.live import StudentStream, Watch
 from fer.pipeline import Options, Pipeline
@@ -182,6 +182,15 @@ def csv_text(rows: Iterable[Iterable[Any]]) -> str:
     out = io.StringIO()
     csv.writer(out).writerows(rows)
     return out.getvalue()
+
+
+def has_ended(room: Classroom) -> bool:
+    """Whether the class was ended or deleted; while the database is out of reach it goes on."""
+    try:
+        current = store().find_class(room.code)
+    except StoreError:
+        return False
+    return current is None or current.ended_at is not None
 
 
 def delete_contribution(room: Classroom, stream: StudentStream) -> None:

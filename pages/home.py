@@ -30,5 +30,3 @@ st.markdown(
     "not measured. Readings of a single face are often wrong. ClassMood ranks nobody and must not be used to "
     "grade, watch or judge anyone."
 )
-
-ui.begin()

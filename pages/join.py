@@ -5,7 +5,7 @@ from fer import charts, live, ui
 ui.begin()
 
 SENTENCES = {
-    live.READY: "Press **START** under the picture, and allow the camera when your browser asks.",
+    live.READY: "Press **START** and allow the camera when your browser asks.",
     live.CONNECTING: ":material/sync: Connecting…",
     live.FAILED: (
         "**The connection failed.** Your browser and the server found no way for the video. Press STOP and START "
@@ -78,8 +78,7 @@ with picture:
 
 @st.fragment(run_every=1.0)
 def own_reading() -> None:
-    current = ui.store().find_class(room.code)
-    if current is None or current.ended_at is not None:
+    if ui.has_ended(room):
         stream.stop()
         state.student_message = "The class has ended. Your camera is off. Thank you for taking part."
         del state.student_room, state.student_stream
@@ -102,7 +101,7 @@ def own_reading() -> None:
         st.info(SENTENCES[shown])
 
 
-with reading, ui.errors_shown():
+with reading:
     own_reading()
 
 with st.container(horizontal=True):
@@ -117,5 +116,3 @@ if leaving or deleting:
         state.student_message = "You have left the class, and what you contributed has been deleted."
     del state.student_room, state.student_stream
     st.rerun()
-
-ui.begin()

@@ -53,5 +53,3 @@ st.markdown(
 st.info(ui.LAW, icon=":material/gavel:")
 with st.expander("The card"):
     st.json({"recipe": card.recipe, "data": card.data, "temperature": card.temperature, "sha256": card.sha256})
-
-ui.begin()

@@ -47,5 +47,3 @@ with picture, st.container(horizontal=True):
         "JSON", json.dumps(document, indent=1), "faces.json", "application/json", icon=":material/download:"
     )
     st.download_button("CSV", ui.csv_text(photo.table(readings)), "faces.csv", "text/csv", icon=":material/download:")
-
-ui.begin()

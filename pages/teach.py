@@ -8,7 +8,7 @@ ui.begin()
 WINDOWS = {"1 min": 1, "5 min": 5, "15 min": 15, "All": None}
 state = st.session_state
 
-if "class_room" not in state:
+if state.get("class_room") is None:
     st.title("Teach")
     make, back = st.columns(2, gap="large")
     with make, st.form("make"):
@@ -65,6 +65,9 @@ minutes = WINDOWS[window]
 
 @st.fragment(run_every=1.0 if room.ended_at is None else None)
 def board() -> None:
+    if room.ended_at is None and ui.has_ended(room):  # in another window
+        state.class_room = ui.store().find_class(room.code)
+        st.rerun()
     now = ui.now() if room.ended_at is None else room.ended_at
     since = room.created_at - SLOT_S if minutes is None else now - 60 * minutes - SLOT_S
     with ui.errors_shown():
@@ -144,5 +147,3 @@ with st.container(horizontal=True):
         state.pop("class_room")
         state.pop("class_key", None)
         st.rerun()
-
-ui.begin()

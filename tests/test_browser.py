@@ -183,7 +183,7 @@ def test_the_overlay_sends_the_picture_back_and_the_own_picture_is_shown_without
     expect(student.get_by_text("Only you see this")).to_be_visible()
     expect(student.get_by_label("Your own picture")).to_be_visible()
     student.get_by_text("Show the overlay").click()
-    expect(student.get_by_text("Press START under the picture")).to_be_visible()
+    expect(student.get_by_text("and allow the camera")).to_be_visible()
     b.press_start(student)
     returned = student.frame_locator('iframe[title*="webrtc_streamer"]').locator("video")
     b.wait_for(lambda: returned.evaluate("video => video.videoWidth") > 0, 20, "the picture to come back")

@@ -108,6 +108,17 @@ def test_a_student_sees_their_own_reading() -> None:
     assert "Only you see this" in texts(page)
 
 
+def test_a_student_goes_on_while_the_database_is_away(tmp_path: Path) -> None:
+    room, _ = ui.store().create_class("Algebra", True, ui.now())
+    page = joined(room.code)
+    (tmp_path / "pages.sqlite3").rename(tmp_path / "away")
+    page.session_state.student_stream.snapshot = Snapshot(LIVE, (reading(0),), ui.now(), 5)
+    page.run()
+    assert not page.exception and not page.error
+    assert "Only you see this" in texts(page)
+    (tmp_path / "away").rename(tmp_path / "pages.sqlite3")
+
+
 def test_a_class_that_ends_sends_its_students_away_with_a_sentence() -> None:
     room, _ = ui.store().create_class("Algebra", True, ui.now())
     page = joined(room.code)
@@ -197,6 +208,17 @@ def test_ending_and_deleting_a_class() -> None:
     page = button(page, "Delete it now").click().run()  # type: ignore[attr-defined]
     assert ui.store().find_class(room.code) is None
     assert ui.store().slots(room.class_id, 0) == []
+
+
+def test_a_class_that_was_ended_or_deleted_in_another_window_is_so_in_this_one() -> None:
+    page = make_class()
+    room = page.session_state.class_room
+    ui.store().end_class(room.class_id, ui.now())
+    assert "This class has ended" in texts(page.run())
+    page = make_class()
+    ui.store().delete_class(page.session_state.class_room.class_id)
+    page.run()
+    assert not page.exception and "Make a class" in [header.value for header in page.subheader]
 
 
 def test_a_title_is_shown_as_text_and_never_as_markup() -> None:
