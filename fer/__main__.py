@@ -40,11 +40,13 @@ def _predict(args: argparse.Namespace, settings: Settings) -> None:
 
     detector, classifier = detect.choose(settings).create(settings), classify.load(settings.model)
     documents: list[dict[str, Any]] = []
+    failures: list[str] = []
     for path in args.image:
         try:
             frame = photo.decode(path.read_bytes())
-        except FerError as error:
-            raise type(error)(f"{path}: {error}") from error
+        except (FerError, OSError) as error:
+            failures.append(f"{path}: {error.strerror if isinstance(error, OSError) else error}")
+            continue
         readings = photo.read_faces(frame, detector, classifier, settings.confidence_floor)
         documents.append({"path": str(path), "faces": photo.as_records(readings)})
         if not args.json:
@@ -52,8 +54,10 @@ def _predict(args: argparse.Namespace, settings: Settings) -> None:
             for number, (reading, face) in enumerate(zip(readings, documents[-1]["faces"], strict=True), 1):
                 top = sorted(face["probs"].items(), key=lambda item: -item[1])[:3]
                 print(f"  {number}. {reading.label:9} " + "  ".join(f"{label} {p:.0%}" for label, p in top))
-    if args.json:
+    if args.json and documents:
         _print_json(documents)
+    if failures:  # after what could be read: one bad picture does not lose the others
+        raise FerError("\nfer: ".join(failures))
 
 
 def _analyze(args: argparse.Namespace, settings: Settings) -> None:

@@ -21,7 +21,6 @@ from numpy.typing import NDArray
 from fer import classify, evaluation, metrics
 from fer.augment import augment
 from fer.dataset import Dataset, balance
-from fer.errors import DataError
 from fer.labels import LABELS
 from fer.preprocess import CROP_PX
 
@@ -145,10 +144,6 @@ def train(
     A checkpoint is kept beside `out` after every epoch: the same call goes on where a killed one stopped.
     Without `votes` the FER+ head is left out of the loss and of the card.
     """
-    if len(data) < recipe.batch_size:
-        raise DataError(
-            f"{source} has {len(data)} training images; at least one batch of {recipe.batch_size} is needed."
-        )
     keras.utils.set_random_seed(recipe.seed)
     batches = Batches(data, votes, recipe)
     checkpoint = out.with_name(out.name + ".checkpoint.keras")

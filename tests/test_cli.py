@@ -56,6 +56,16 @@ def test_predict_prints_one_document(photo: Path, capsys: pytest.CaptureFixture[
     assert face["label"] == "happy"
 
 
+def test_a_bad_picture_among_good_ones_does_not_lose_them(
+    photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "bad.jpg").write_text("not a picture")
+    assert run("predict", tmp_path / "bad.jpg", photo, tmp_path / "none.jpg", "--json") == 2
+    captured = capsys.readouterr()
+    assert [document["path"] for document in json.loads(captured.out)] == [str(photo)]
+    assert "bad.jpg: This is not a picture" in captured.err and "none.jpg: No such file" in captured.err
+
+
 def test_predict_in_words(photo: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("predict", photo) == 0
     assert "1. happy" in capsys.readouterr().out
