@@ -24,8 +24,8 @@ log = logging.getLogger(__name__)
 WAITING, LIVE, NO_FACE, CAMERA_OFF = "waiting", "live", "no face", "camera off"
 DARK = 20.0  # a muted camera sends black (16 in video range); the darkest room still has noise and highlights
 FLAT = 3.0
-SILENT_S = 0.6  # several pictures late, at five a second and more
-WATCH_S = 0.25
+SILENT_S = 0.4  # two pictures late, at five a second; by itself it ends nothing
+WATCH_S = 0.1
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class StudentStream:
             self._disconnect()
 
     def check(self) -> None:
-        """End the stream if its page is gone and its pictures have stopped: called by Watch, about four times a second.
+        """End the stream if its page is gone and its pictures have stopped: called by Watch, ten times a second.
 
         A browser that closes says goodbye over WebRTC about half of the time; else that takes 30 seconds to
         notice (RFC 7675). A page alone that is gone may be a network that changes: pictures then go on.
