@@ -1,4 +1,4 @@
-"""python -m fer predict | analyze | train | evaluate | bench | fetch"""
+"""python -m fer predict | analyze | train | evaluate | faces | bench | fetch"""
 
 import argparse
 import json
@@ -150,6 +150,31 @@ def _evaluate(args: argparse.Namespace, settings: Settings) -> None:
         print(f"  {label:9}{result['recall'][label]:>7.1%} " + "".join(f"{n:>9}" for n in row))
 
 
+def _faces(args: argparse.Namespace, settings: Settings) -> None:
+    from fer import classify, dataset, detect, evaluation
+
+    classifier, data = classify.load(settings.model), dataset.load(args.data, args.split)
+    results: dict[str, list[dict[str, Any]]] = {}
+    for name, make in detect.DETECTORS.items():
+        try:
+            detector = make(settings)
+        except FerError as error:
+            print(f"left out: {error}", file=sys.stderr)
+            continue
+        found = [asdict(evaluation.finding(detector, classifier, data, px)) for px in (96, 64, 48, 32)]
+        results[name] = [{key: round(value, 4) for key, value in row.items()} for row in found]
+    if args.json:
+        _print_json(results)
+        return
+    print(f"{'':9}{'face':>7}{'found':>8}{'scale':>7}{'dy':>7}{'direct':>9}{'through':>9}")
+    for name, rows in results.items():
+        for row in rows:
+            print(
+                f"{name:9}{row['side_px']:>4} px{row['found']:>8.1%}{row['scale']:>7.2f}{row['dy']:>+7.2f}"
+                f"{row['direct']:>9.1%}{row['through']:>9.1%}"
+            )
+
+
 def _bench(args: argparse.Namespace, settings: Settings) -> None:
     from fer import bench
 
@@ -216,12 +241,17 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--model", type=Path, help="another model than FER_MODEL")
     evaluate.set_defaults(run=_evaluate)
 
+    faces = commands.add_parser("faces", help="how many faces each detector finds, and how well its crops fit")
+    faces.add_argument("--data", type=Path, required=True, help="the zip, an unpacked Kaggle folder, or fer2013.csv")
+    faces.add_argument("--split", default="train", help="train, test (PublicTest) or private (PrivateTest)")
+    faces.set_defaults(run=_faces)
+
     bench = commands.add_parser("bench", help="speed and memory on this machine, one thread")
     bench.add_argument("names", nargs="*", metavar="NAME", help="which to run; default all that print milliseconds")
     bench.add_argument("--repeats", type=_positive, default=200)
     bench.set_defaults(run=_bench)
 
-    for command in (predict, analyze, evaluate, bench):
+    for command in (predict, analyze, evaluate, faces, bench):
         command.add_argument("--json", action="store_true", help="print one JSON document on stdout")
 
     fetch = commands.add_parser("fetch", help="fetch the YuNet face detector into .cache (./setup.sh does it)")

@@ -86,6 +86,15 @@ def test_evaluate_prints_one_document(kaggle: Path, tmp_path: Path, capsys: pyte
     assert {"macro_recall", "macro_f1", "ece", "ferplus_accuracy"} <= set(result)
 
 
+def test_faces_prints_what_each_detector_finds(kaggle: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("faces", "--data", kaggle, "--split", "test", "--json") == 0
+    sizes = json.loads(capsys.readouterr().out)["cascade"]
+    assert [row["side_px"] for row in sizes] == [96, 64, 48, 32]
+    assert all(row["n"] == 7 for row in sizes)
+    assert run("faces", "--data", kaggle, "--split", "test") == 0
+    assert "cascade" in capsys.readouterr().out
+
+
 def test_evaluate_in_words(kaggle: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("evaluate", "--data", kaggle) == 0
     assert "accuracy          14.29%" in capsys.readouterr().out
