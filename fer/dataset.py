@@ -41,10 +41,6 @@ class Dataset:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def take(self, index: NDArray[np.int64]) -> "Dataset":
-        """The rows of `index`, in its order."""
-        return Dataset(self.images[index], self.labels[index], tuple(self.names[i] for i in index), self.skipped)
-
 
 def load(path: Path, split: str) -> Dataset:
     """The `split` ("train", "test" or "private") of the zip, Kaggle folder or fer2013.csv at `path`.

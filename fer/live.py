@@ -1,4 +1,4 @@
-"""A student's camera stream: the only module that touches av and streamlit_webrtc."""
+"""A student's camera stream: the only module that touches streamlit_webrtc."""
 
 import logging
 import secrets
@@ -21,11 +21,14 @@ from fer.types import Frame, Presence, Reading
 
 log = logging.getLogger(__name__)
 
-WAITING, LIVE, NO_FACE, CAMERA_OFF = "waiting", "live", "no face", "camera off"
+WAITING, LIVE, NO_FACE, CAMERA_OFF = "waiting", "live", "no face", "camera off"  # what a stream knows of itself
+READY, CONNECTING, FAILED, STALLED = "ready", "connecting", "failed", "stalled"  # what only its page can know
 DARK = 20.0  # a muted camera sends black (16 in video range); the darkest room still has noise and highlights
 FLAT = 3.0
 SILENT_S = 0.4  # two pictures late, at five a second; by itself it ends nothing
 WATCH_S = 0.1
+CONNECT_S = 20.0  # WebRTC connects in 2–3 s; after so long it will not
+STALE_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -204,12 +207,6 @@ def camera(key: str, stream: StudentStream, settings: Settings) -> Any:
         async_processing=True,
         sendback_audio=False,
     )
-
-
-CONNECT_S = 20.0  # WebRTC connects in 2–3 s; after so long it will not
-STALE_S = 5.0
-
-READY, CONNECTING, FAILED, STALLED = "ready", "connecting", "failed", "stalled"
 
 
 def status(active: bool, connecting_s: float, snapshot: Snapshot, now: float) -> str:

@@ -6,7 +6,6 @@ import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import cv2
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
@@ -136,8 +135,3 @@ def table(readings: Sequence[Reading]) -> Iterator[list[Any]]:
     yield ["face", "x1", "y1", "x2", "y2", "score", "label", *LABELS]
     for number, record in enumerate(as_records(readings), 1):
         yield [number, *record["xyxy"], record["score"], record["label"], *record["probs"].values()]
-
-
-def encode_png(frame: Frame) -> bytes:
-    """A frame as PNG bytes, in memory."""
-    return bytes(cv2.imencode(".png", frame)[1])

@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import keras
 import numpy as np
@@ -27,6 +27,7 @@ from fer.preprocess import CROP_PX
 log = logging.getLogger(__name__)
 
 HEADS = ("fer2013", "ferplus")
+PerHead: TypeAlias = dict[str, NDArray[np.float32]]
 BLOCKS = ((48, 1), (96, 2), (96, 1), (192, 2), (192, 1))  # channels, stride
 INT8_COST = 0.003  # the accuracy that quantising may cost
 
@@ -101,10 +102,7 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
     def __init__(self, data: Dataset, votes: Mapping[str, NDArray[np.int64]], recipe: Recipe) -> None:
         super().__init__()
         self._images, self._recipe = data.images, recipe
-        onehot = np.eye(len(LABELS), dtype=np.float32)[data.labels]
-        smoothing = recipe.label_smoothing
-        self._targets = {"fer2013": onehot * (1 - smoothing) + smoothing / len(LABELS)}
-        self._targets["ferplus"], self._known = vote_shares(data.names, votes)
+        self._targets, self._weights = targets(data, votes, recipe.label_smoothing)
         self.start(0)
 
     def start(self, epoch: int) -> None:
@@ -117,18 +115,22 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
     def __getitem__(self, i: int) -> tuple[Any, dict[str, Any], dict[str, Any]]:
         rows = self._order[i * self._recipe.batch_size : (i + 1) * self._recipe.batch_size]
         x = augment(self._images[rows], self._rng)
-        weights = {"fer2013": np.ones(len(rows), np.float32), "ferplus": self._known[rows]}
-        return x, {head: target[rows] for head, target in self._targets.items()}, weights
+        y, weights = ({head: of[head][rows] for head in HEADS} for of in (self._targets, self._weights))
+        return x, y, weights
 
 
-def vote_shares(
-    names: tuple[str, ...], votes: Mapping[str, NDArray[np.int64]]
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """FER+ votes for `names` as shares of the seven labels (n, 7), and 1 or 0 for whether there are any (n,)."""
+def targets(data: Dataset, votes: Mapping[str, NDArray[np.int64]], smoothing: float = 0.0) -> tuple[PerHead, PerHead]:
+    """What each head should say of `data` (n, 7), and how much each image counts for it (n,).
+
+    "ferplus" wants the shares of FER+'s votes for the seven labels; an image without any counts nothing.
+    """
+    onehot = np.eye(len(LABELS), dtype=np.float32)[data.labels]
     none = np.zeros(len(LABELS), np.int64)
-    counts = np.stack([votes.get(name, none)[: len(LABELS)] for name in names]).astype(np.float32)
+    counts = np.stack([votes.get(name, none)[: len(LABELS)] for name in data.names]).astype(np.float32)
     total = counts.sum(1, keepdims=True)
-    return counts / np.maximum(total, 1), (total[:, 0] > 0).astype(np.float32)
+    wanted = {"fer2013": onehot * (1 - smoothing) + smoothing / len(LABELS), "ferplus": counts / np.maximum(total, 1)}
+    weights = {"fer2013": np.ones(len(data), np.float32), "ferplus": (total[:, 0] > 0).astype(np.float32)}
+    return wanted, weights
 
 
 def train(
@@ -149,10 +151,7 @@ def train(
     checkpoint = out.with_name(out.name + ".checkpoint.keras")
     model, first_epoch = _start(recipe, len(batches), bool(votes), checkpoint)
     held = validation.images[..., None].astype(np.float32)
-    shares, known = vote_shares(validation.names, votes)
-    onehot = np.eye(len(LABELS), dtype=np.float32)[validation.labels]
-    truth = {"fer2013": onehot, "ferplus": shares}
-    weights = {"fer2013": np.ones(len(validation), np.float32), "ferplus": known}
+    truth, weights = targets(validation, votes)
     history = out.with_name(out.name + ".history.csv")
     model.fit(
         batches,

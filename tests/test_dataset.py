@@ -227,13 +227,6 @@ def test_a_split_without_images_is_refused_by_name(tmp_path: Path):
         load(_csv(tmp_path, _rows(8, ("Training", "PublicTest"))), "private")
 
 
-def test_taking_rows_keeps_images_labels_and_names_together(tmp_path: Path):
-    data = load(_csv(tmp_path, _rows()), "train")
-    taken = data.take(np.array([3, 0]))
-    assert taken.names == (data.names[3], data.names[0])
-    assert _by_name(taken) == {name: _by_name(data)[name] for name in taken.names}
-
-
 def test_the_balance_names_every_label_and_how_many_images_it_has(tmp_path: Path):
     counts = balance(load(_csv(tmp_path, _rows(9, ("Training",))), "train"))
     assert counts == {label: 2 if i < 2 else 1 for i, label in enumerate(LABELS)}

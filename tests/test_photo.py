@@ -16,7 +16,7 @@ from fer.config import Settings
 from fer.detect import Cascade
 from fer.errors import ImageError
 from fer.labels import LABELS, UNCERTAIN
-from fer.photo import MAX_BYTES, as_records, decode, encode_png, read_faces, table
+from fer.photo import MAX_BYTES, as_records, decode, read_faces, table
 from fer.types import Face, Frame
 from tests.fakes import FakeClassifier, FakeDetector, probs_of, square
 
@@ -285,7 +285,3 @@ def test_records_and_rows_say_the_same():
         assert [named[v] for v in ("x1", "y1", "x2", "y2")] == record["xyxy"]
         assert (named["face"], named["label"], named["score"]) == (number, record["label"], record["score"])
         assert {label: named[label] for label in LABELS} == record["probs"]
-
-
-def test_a_picture_goes_through_png_unchanged():
-    np.testing.assert_array_equal(decode(encode_png(PHOTO)), PHOTO)
