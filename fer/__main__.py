@@ -1,6 +1,7 @@
-"""python -m fer predict | analyze | train | evaluate | faces | bench | fetch"""
+"""python -m fer predict | analyze | train | evaluate | audit | compare | faces | bench | fetch"""
 
 import argparse
+import csv
 import json
 import os
 import sys
@@ -67,8 +68,8 @@ def _analyze(args: argparse.Namespace, settings: Settings) -> None:
 
     if not args.video.is_file():
         raise FerError(f"There is no file {args.video}.")
-    detector = detect.choose(settings).create(settings)
-    pipeline = Pipeline(detector, classify.load(settings.model), Options.of(settings))
+    detector, classifier = detect.choose(settings).create(settings), classify.load(settings.model)
+    pipeline = Pipeline(detector, classifier, Options.of(settings, classifier.card))
     progress = _Progress()
     try:
         result = video.analyse(args.video, args.out, pipeline, 1 / settings.analyses_per_s, progress)
@@ -116,17 +117,95 @@ class _Progress:
 
 
 def _train(args: argparse.Namespace, settings: Settings) -> None:
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    from fer import dataset, training
+    training = _training()
+    from fer import dataset
 
-    recipe = training.Recipe(epochs=args.epochs, batch_size=args.batch_size, seed=args.seed, precision=args.precision)
     data, held = dataset.load(args.data, "train"), dataset.load(args.data, "test")
     votes = dataset.load_votes(args.ferplus) if args.ferplus else {}
     _say_skipped(data.skipped + held.skipped)
     print(f"{len(data)} training and {len(held)} validation images.")
-    card = training.train(data, held, votes, recipe, args.out, args.data.name)
+    teacher = args.teacher
+    for generation in range(1, args.generations + 1):
+        last = generation == args.generations
+        out = args.out if last else args.out.with_name(f"{args.out.name}.generation{generation}")
+        recipe = training.Recipe(
+            epochs=args.epochs,
+            batch_size=args.batch_size,
+            width=args.width,
+            seed=args.seed,
+            precision=args.precision,
+            teacher=str(teacher or ""),
+        )
+        if last or not out.with_suffix(out.suffix + ".json").exists():
+            card = training.train(data, held, votes, recipe, out, args.data.name)
+            accuracy, recall = card.metrics["accuracy"], card.metrics["macro_recall"]
+            print(f"{out}.tflite: accuracy {accuracy:.2%}, macro recall {recall:.2%}")
+        teacher = out.with_suffix(out.suffix + ".keras")
+
+
+def _training() -> Any:
+    """The training module, with TensorFlow's chatter off."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    from fer import training
+
+    return training
+
+
+def _compare(args: argparse.Namespace, settings: Settings) -> None:
+    training = _training()
+    from fer import classify, dataset, zoo
+
+    if unknown := set(args.models) - set(zoo.ZOO):
+        raise FerError(f"There is no model {sorted(unknown)[0]!r} to compare; there are {', '.join(zoo.ZOO)}.")
+    train, test = dataset.load(args.data, "train"), dataset.load(args.data, "test")
+    _say_skipped(train.skipped + test.skipped)
+    if args.quick:
+        train, test = dataset.draw(train, 2000), dataset.draw(test, 500)
+    recipe = training.Recipe(epochs=3 if args.quick else args.epochs, width=32 if args.quick else 64)
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    print(f"{len(train)} training and {len(test)} test images, {recipe.epochs} epochs.")
+    heading = (
+        f"{'':22}{'accuracy':>9}{'95% interval':>15}{'macro F1':>10}{'parameters':>12}{'ms/face':>9}{'training':>10}"
+    )
+    print(heading)
+    entries = []
+    for name in args.models or zoo.ZOO:
+        entries.append(zoo.compare(name, train, test, recipe, args.imagenet))
+        _print_entry(entries[-1])
+    entries.append(zoo.shipped(classify.load(settings.model), test))
+    _print_entry(entries[-1])
+    rows = [asdict(entry) for entry in entries]
+    with args.out.with_suffix(".csv").open("w", newline="") as file:
+        table = csv.DictWriter(file, rows[0])
+        table.writeheader()
+        table.writerows(rows)
+    print(f"Written: {args.out.with_suffix('.csv')}")
+
+
+def _print_entry(entry: Any) -> None:
+    parameters = f"{entry.parameters / 1e6:.2f} M" if entry.parameters else "–"
     print(
-        f"{args.out}.tflite: accuracy {card.metrics['accuracy']:.2%}, macro recall {card.metrics['macro_recall']:.2%}"
+        f"{entry.name:22}{entry.accuracy:>9.1%}{f'{entry.low:.1%}–{entry.high:.1%}':>15}{entry.macro_f1:>10.1%}"
+        f"{parameters:>12}{entry.ms_per_face:>9.2f}{entry.train_s:>8.0f} s",
+        flush=True,
+    )
+
+
+def _audit(args: argparse.Namespace, settings: Settings) -> None:
+    from fer import classify, dataset, evaluation
+
+    classifier = classify.load(args.model or settings.model)
+    train, test = dataset.load(args.data, "train"), dataset.load(args.data, args.split)
+    _say_skipped(train.skipped + test.skipped)
+    found = evaluation.audit(classifier, test, train)
+    if args.json:
+        _print_json(asdict(found))
+        return
+    print(f"{found.twins} of {found.n} images ({found.twins / found.n:.1%}) of {args.split} are in train as well:")
+    print(f"{found.exact} pixel by pixel, {found.mirrored} mirrored, {found.relabelled} under another label.")
+    print(
+        f"{classifier.card.name}: accuracy {found.accuracy:.2%} on all, {found.without_twins:.2%} "
+        f"({found.interval[0]:.1%}–{found.interval[1]:.1%}) on the {found.n - found.twins} without a twin."
     )
 
 
@@ -137,17 +216,44 @@ def _evaluate(args: argparse.Namespace, settings: Settings) -> None:
     data = dataset.load(args.data, args.split)
     votes = dataset.load_votes(args.ferplus) if args.ferplus else None
     _say_skipped(data.skipped)
-    result = asdict(evaluation.evaluate(classifier, data, votes, tuple(classifier.card.outputs)))
+    result = evaluation.evaluate(classifier, data, votes, tuple(classifier.card.outputs))
+    conditions = evaluation.conditions(classifier, data) if args.conditions else []
+    if args.out:
+        _write_evaluation(args.out, classifier, data, result, conditions)
     if args.json:
-        _print_json({key: value for key, value in result.items() if value is not None})
+        document = {key: value for key, value in asdict(result).items() if value is not None}
+        _print_json({**document, "conditions": [asdict(row) for row in conditions]} if conditions else document)
         return
-    print(f"{classifier.card.name} on {result['n']} images of {args.data} ({args.split})")
-    for name in ("accuracy", "macro_recall", "macro_f1", "ece", "ferplus_accuracy"):
-        if result[name] is not None:
-            print(f"  {name:17} {result[name]:.2%}")
-    print("\nrecall and confusion (rows: label, columns: reading)\n" + " " * 19 + "".join(f"{x:>9}" for x in LABELS))
-    for label, row in zip(LABELS, result["confusion"], strict=True):
-        print(f"  {label:9}{result['recall'][label]:>7.1%} " + "".join(f"{n:>9}" for n in row))
+    print(f"{classifier.card.name} on {result.n} images of {args.data} ({args.split})")
+    low, high = result.interval
+    print(f"  {'accuracy':17} {result.accuracy:.2%}  (95% confidence: {low:.1%}–{high:.1%})")
+    for name in ("macro_recall", "macro_f1", "ece", "ferplus_accuracy"):
+        if (value := getattr(result, name)) is not None:
+            print(f"  {name:17} {value:.2%}")
+    print("\nrows: label, columns: reading" + " " * 4 + "recall precision" + "".join(f"{x:>9}" for x in LABELS))
+    for label, row in zip(LABELS, result.confusion, strict=True):
+        figures = f"{result.recall[label]:>10.1%}{result.precision[label]:>10.1%}"
+        print(f"  {label:27}{figures}" + "".join(f"{n:>9}" for n in row))
+    if conditions:
+        print(f"\n{'under a condition':22}{'accuracy':>10}{'drop':>9}{'with a neutral baseline':>26}")
+    for found in conditions:
+        print(f"  {found.name:20}{found.accuracy:>10.1%}{found.drop:>+9.1%}{found.with_baseline:>26.1%}")
+    if args.out:
+        print(f"Written: {args.out / 'confusion.csv'}, {args.out / 'benchmark.html'}")
+
+
+def _write_evaluation(out: Path, classifier: Any, data: Any, result: Any, conditions: list[Any]) -> None:
+    """Write confusion.csv and benchmark.html, with the pictures of the surest mistakes, into the folder `out`."""
+    from fer import evaluation, report
+
+    out.mkdir(parents=True, exist_ok=True)
+    with (out / "confusion.csv").open("w", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(["label", *LABELS])
+        table.writerows([label, *row] for label, row in zip(LABELS, result.confusion, strict=True))
+    wrong = [(mistake, data.images[mistake.row]) for mistake in evaluation.mistakes(classifier, data)]
+    page = report.benchmark(classifier.card, result, conditions, wrong)
+    (out / "benchmark.html").write_text(page, encoding="utf-8")
 
 
 def _faces(args: argparse.Namespace, settings: Settings) -> None:
@@ -184,8 +290,9 @@ def _bench(args: argparse.Namespace, settings: Settings) -> None:
         return
     print(f"{'':24}{'median':>10}{'p95':>10}{'n':>7}")
     for name, figures in results.items():
-        unit = "ms" if "median_ms" in figures else "MB"
-        values = [figures.get(f"{kind}_{unit.lower()}") for kind in ("median", "p95")]
+        key = next(key for key in figures if key.startswith("median_"))
+        unit = {"median_ms": "ms", "median_mb": "MB", "median_per_s": "/s"}[key]
+        values = [figures.get(kind) for kind in (key, key.replace("median", "p95"))]
         print(f"{name:24}" + "".join(f"{v:>7.2f} {unit}" for v in values if v is not None) + f"{figures['n']:>7}")
 
 
@@ -228,7 +335,10 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--data", type=Path, required=True, help="the zip, an unpacked Kaggle folder, or fer2013.csv")
     train.add_argument("--ferplus", type=Path, help="FER+ votes (fer2013new.csv), for a second head")
     train.add_argument("--out", type=Path, required=True, help="models/NAME, without an ending")
-    train.add_argument("--epochs", type=_positive, default=56)
+    train.add_argument("--epochs", type=_positive, default=95)
+    train.add_argument("--width", type=_positive, default=64, help="channels of the first block; the last has 4 times")
+    train.add_argument("--teacher", type=Path, help="a .keras model whose readings are half of every target")
+    train.add_argument("--generations", type=_positive, default=1, help="train so many, each taught by the one before")
     train.add_argument("--batch-size", type=_positive, default=128)
     train.add_argument("--seed", type=int, default=1)
     train.add_argument("--precision", choices=("bfloat16", "float32"), default="bfloat16")
@@ -239,7 +349,24 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--split", default="test", help="train, test (PublicTest) or private (PrivateTest)")
     evaluate.add_argument("--ferplus", type=Path, help="FER+ votes (fer2013new.csv)")
     evaluate.add_argument("--model", type=Path, help="another model than FER_MODEL")
+    evaluate.add_argument("--conditions", action="store_true", help="also under low light, blur, noise, a mask…")
+    evaluate.add_argument("--out", type=Path, help="a folder for confusion.csv and benchmark.html")
     evaluate.set_defaults(run=_evaluate)
+
+    audit = commands.add_parser("audit", help="which test images are in the training split as well")
+    audit.add_argument("--data", type=Path, required=True, help="the zip, an unpacked Kaggle folder, or fer2013.csv")
+    audit.add_argument("--split", default="test", help="test (PublicTest) or private (PrivateTest)")
+    audit.add_argument("--model", type=Path, help="another model than FER_MODEL")
+    audit.set_defaults(run=_audit)
+
+    compare = commands.add_parser("compare", help="train a baseline, classics and ours on the same split; a table")
+    compare.add_argument("models", nargs="*", metavar="NAME", help="which to train; default all")
+    compare.add_argument("--data", type=Path, required=True, help="the zip, an unpacked Kaggle folder, or fer2013.csv")
+    compare.add_argument("--out", type=Path, default=Path("compare.csv"), help="the table as CSV")
+    compare.add_argument("--epochs", type=_positive, default=20)
+    compare.add_argument("--quick", action="store_true", help="2,000 images, 3 epochs, half the width: minutes")
+    compare.add_argument("--imagenet", type=Path, help="ResNet-50's ImageNet weights without its top, as a file")
+    compare.set_defaults(run=_compare)
 
     faces = commands.add_parser("faces", help="how many faces each detector finds, and how well its crops fit")
     faces.add_argument("--data", type=Path, required=True, help="the zip, an unpacked Kaggle folder, or fer2013.csv")
@@ -251,7 +378,7 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument("--repeats", type=_positive, default=200)
     bench.set_defaults(run=_bench)
 
-    for command in (predict, analyze, evaluate, faces, bench):
+    for command in (predict, analyze, evaluate, audit, faces, bench):
         command.add_argument("--json", action="store_true", help="print one JSON document on stdout")
 
     fetch = commands.add_parser("fetch", help="fetch the YuNet face detector into .cache (./setup.sh does it)")

@@ -32,14 +32,18 @@ def _warp(image: Images, rng: np.random.Generator) -> Images:
 
 
 def _degrade(image: Images, rng: np.random.Generator) -> Images:
-    """One face in ten comes from a small one, one in twenty is out of focus, as on a real webcam."""
+    """One face in four as a poor webcam sends it: far away, out of focus, grainy, or in the dark."""
     chance = rng.random()
-    if chance < 0.10:
+    if chance < 0.08:
         small_px = int(rng.integers(20, 40))
         small = cv2.resize(image, (small_px, small_px), interpolation=cv2.INTER_AREA)
         return np.asarray(cv2.resize(small, (CROP_PX, CROP_PX), interpolation=cv2.INTER_LINEAR), np.uint8)
-    if chance < 0.15:
-        return np.asarray(cv2.GaussianBlur(image, (0, 0), rng.uniform(0.5, 1.5)), np.uint8)
+    if chance < 0.14:
+        return np.asarray(cv2.GaussianBlur(image, (0, 0), rng.uniform(0.5, 2.0)), np.uint8)
+    if chance < 0.26:
+        light = rng.uniform(0.2, 0.6) if chance < 0.20 else 1.0
+        grain = rng.normal(0, rng.uniform(2, 6) if light < 1 else rng.uniform(5, 18), image.shape)
+        return np.asarray(np.clip(image * light + grain, 0, 255), np.uint8)
     return image
 
 

@@ -1,12 +1,14 @@
-"""Speed and memory on this machine: medians over repeats, one thread, never a test."""
+"""Speed, memory and steadiness on this machine: medians over repeats, one thread, never a timed test."""
 
 import importlib
+import itertools
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -72,14 +74,54 @@ def _panned(frame: Frame, i: int) -> Frame:
 
 def _analysis(settings: Settings, repeats: int) -> dict[str, Figures]:
     """One analysis in steady state: two a second, so that every second one searches the whole frame."""
-    detector = detect.choose(settings).create(settings)
-    pipeline = Pipeline(detector, classify.load(settings.model), Options.of(settings))
+    detector, classifier = detect.choose(settings).create(settings), classify.load(settings.model)
+    pipeline = Pipeline(detector, classifier, Options.of(settings, classifier.card))
     frames = [_panned(_scene(), i) for i in range(40)]
     interval_s = 1 / settings.analyses_per_s
     if not pipeline.analyse(frames[0], 0.0):
         raise FerError("The detector does not find the face of this bench.")
     calls = iter(range(10**9))
     return {"analysis": _times(lambda i: pipeline.analyse(frames[i % 40], next(calls) * interval_s), repeats)}
+
+
+def moved(frame: Frame, at: float) -> Frame:
+    """The frame as a student moves and the light changes, `at` seconds on: panned, scaled by 0.75..1.25, relit."""
+    height, width = frame.shape[:2]
+    zoom = 1 + 0.25 * np.sin(at / 3.1)
+    shift = (0.08 * width * np.sin(at / 2.3), 0.08 * height * np.cos(at / 1.7))
+    matrix = cv2.getRotationMatrix2D((width / 2, height / 2), 8 * float(np.sin(at / 4.3)), float(zoom))
+    matrix[:, 2] += shift
+    still = cv2.warpAffine(frame, matrix, (width, height), borderMode=cv2.BORDER_REFLECT).astype(np.float32)
+    noise = np.random.default_rng(int(at * 1000)).normal(0, 3, still.shape)
+    return np.asarray(np.clip(still * (0.95 + 0.35 * np.sin(at / 1.9)) + noise, 0, 255), np.uint8)
+
+
+def label_changes(pipeline: Pipeline, frame: Frame, interval_s: float, length_s: float = 60.0) -> tuple[float, float]:
+    """How often per second the shown label and the likeliest label change while `frame` is moved and relit.
+
+    The likeliest is that of the smoothed probabilities; the shown one also has a floor and a margin to pass.
+    """
+    shown, likeliest = [], []
+    for at in np.arange(0, length_s, interval_s):
+        if readings := pipeline.analyse(moved(frame, float(at)), float(at)):
+            shown.append(readings[0].label)
+            likeliest.append(int(readings[0].probs.argmax()))
+    if not shown:
+        raise FerError("The detector does not find the face of this bench.")
+    changes = [sum(a != b for a, b in itertools.pairwise(labels)) for labels in (shown, likeliest)]
+    return changes[0] / length_s, changes[1] / length_s
+
+
+def _steadiness(settings: Settings, repeats: int) -> dict[str, Figures]:
+    """Changes of the label of a face that does not change its expression, smoothed and not."""
+    detector, classifier = detect.choose(settings).create(settings), classify.load(settings.model)
+    options = Options.of(settings, classifier.card)
+    results: dict[str, Figures] = {}
+    for name, half_life_s in (("label_changes", options.half_life_s), ("label_changes_raw", 0.0)):
+        pipeline = Pipeline(detector, classifier, replace(options, half_life_s=half_life_s))
+        shown, likeliest = label_changes(pipeline, _scene(), 1 / settings.analyses_per_s)
+        results[name] = {"median_per_s": round(shown if half_life_s else likeliest, 3), "n": 60}
+    return results
 
 
 def _searches(settings: Settings, repeats: int) -> dict[str, Figures]:
@@ -170,5 +212,6 @@ BENCHES: dict[str, Bench] = {
     "classify": _classifier,
     "import": _import,
     "query": _query,
+    "steadiness": _steadiness,
     "memory": _memory,
 }

@@ -94,21 +94,54 @@ def valence_line(slots: Sequence[Slot], origin: float, window_min: tuple[float, 
     return drawn
 
 
-def recalls(recall: Mapping[str, float]) -> alt.Chart:
-    """One bar per label: the share of its faces that were read so."""
-    data = pd.DataFrame({"expression": LABELS, "recall": [recall[label] for label in LABELS]})
+def scores(recall: Mapping[str, float], precision: Mapping[str, float]) -> alt.Chart:
+    """Two bars per label: how many of its faces are read so, and how many of the readings are right."""
+    rows = [(label, kind, of[label]) for label in LABELS for kind, of in (("recall", recall), ("precision", precision))]
+    y = alt.Y("expression:N", title=None, sort=None)
     drawn: alt.Chart = (
-        alt.Chart(data)
+        alt.Chart(pd.DataFrame(rows, columns=["expression", "figure", "share"]))
         .mark_bar(cornerRadiusEnd=3)
         .encode(
-            x=alt.X("recall:Q", title=None, scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(format="%")),
-            y=alt.Y("expression:N", title=None, sort=None),
-            color=alt.Color("expression:N", scale=COLOR, legend=None),
-            tooltip=["expression:N", alt.Tooltip("recall:Q", format=".1%")],
+            x=alt.X("share:Q", title=None, scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(format="%")),
+            y=y,
+            yOffset=alt.YOffset("figure:N", sort=["recall", "precision"]),
+            color=alt.Color(
+                "figure:N",
+                scale=alt.Scale(domain=["recall", "precision"], range=["#0072B2", "#E69F00"]),
+                legend=alt.Legend(title=None, orient="bottom"),
+            ),
+            tooltip=["expression:N", "figure:N", alt.Tooltip("share:Q", format=".1%")],
         )
-        .properties(height=260)
+        .properties(height=300)
     )
     return drawn
+
+
+def reliability(bins: Sequence[Sequence[float]]) -> alt.LayerChart:
+    """Accuracy over stated confidence, a circle per bin as large as the bin is full; the line is perfect honesty."""
+    data = pd.DataFrame(bins, columns=["confidence", "accuracy", "readings"])
+    share = alt.Scale(domain=[0, 1])
+    axis = alt.Axis(format="%", tickCount=5)
+    points = (
+        alt.Chart()
+        .mark_circle(color="#0072B2", opacity=0.85)
+        .encode(
+            x=alt.X("confidence:Q", title="how sure it says it is", scale=share, axis=axis),
+            y=alt.Y("accuracy:Q", title="how often it is right", scale=share, axis=axis),
+            size=alt.Size("readings:Q", legend=None, scale=alt.Scale(range=[30, 400])),
+            tooltip=[
+                alt.Tooltip("confidence:Q", format=".0%"),
+                alt.Tooltip("accuracy:Q", format=".0%"),
+                "readings:Q",
+            ],
+        )
+    )
+    line = (
+        alt.Chart()
+        .mark_rule(color="#888", strokeDash=[4, 4])
+        .encode(x=alt.XDatum(0), y=alt.YDatum(0), x2=alt.X2Datum(1), y2=alt.Y2Datum(1))
+    )
+    return cast(alt.LayerChart, alt.layer(line, points, data=data).properties(height=300))
 
 
 def confusion(counts: Sequence[Sequence[int]]) -> alt.LayerChart:

@@ -102,6 +102,12 @@ class Settings:
     confidence_floor: float = _setting(
         "FER_CONFIDENCE_FLOOR", 0.4, _number(0, 1), "Below this probability a reading is shown as uncertain"
     )
+    baseline_s: float = _setting(
+        "FER_BASELINE_S",
+        0.0,
+        _number(0, 60),
+        "A face's first seconds count as its neutral look, and correct its later readings; 0 does not correct",
+    )
     ice_servers: tuple[dict[str, Any], ...] = _setting(
         "FER_ICE_SERVERS",
         (),

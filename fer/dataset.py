@@ -93,6 +93,12 @@ def _dataset(
     return Dataset(np.stack(images), np.array(labels, np.int64), tuple(names), tuple(skipped))
 
 
+def draw(data: Dataset, n: int) -> Dataset:
+    """At most `n` images of `data`, drawn at random, the same every time."""
+    rows = np.random.default_rng(0).permutation(len(data))[:n]
+    return Dataset(data.images[rows], data.labels[rows], tuple(data.names[i] for i in rows), data.skipped)
+
+
 def decode_grey(content: bytes) -> NDArray[np.uint8] | None:
     """An encoded image as (48, 48) uint8, or None where it cannot be read."""
     if not content:

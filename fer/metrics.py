@@ -1,5 +1,7 @@
 """Figures of a classifier: labels and probabilities in, numbers out."""
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,15 +15,18 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Evaluation:
-    """How well `probs` name the labels of a test set; shares are in 0..1."""
+    """How well `probs` name the labels of a test set; shares are in 0..1, `interval` holds 95% confidence."""
 
     n: int
     accuracy: float
+    interval: tuple[float, float]
     macro_recall: float
     macro_f1: float
     ece: float
     recall: dict[str, float]
+    precision: dict[str, float]
     confusion: list[list[int]]  # rows: truth, columns: reading, both in the order of LABELS
+    reliability: list[tuple[float, float, int]]  # mean confidence, accuracy and n of each bin that has any
     ferplus_n: int | None = None
     ferplus_accuracy: float | None = None
 
@@ -39,14 +44,18 @@ def evaluate(
     precision = _ratio(counts.diagonal(), counts.sum(0))
     f1 = _ratio(2 * recall * precision, recall + precision)
     present = counts.sum(1) > 0
+    right = int(counts.diagonal().sum())
     result = {
         "n": len(labels),
-        "accuracy": float(counts.diagonal().sum() / max(1, len(labels))),
+        "accuracy": right / max(1, len(labels)),
+        "interval": wilson(right, len(labels)),
         "macro_recall": float(recall[present].mean()),
         "macro_f1": float(f1[present].mean()),
         "ece": expected_calibration_error(labels, probs),
         "recall": dict(zip(LABELS, recall.tolist(), strict=True)),
+        "precision": dict(zip(LABELS, precision.tolist(), strict=True)),
         "confusion": counts.tolist(),
+        "reliability": reliability(labels, probs),
     }
     if majority is None:
         return Evaluation(**result)
@@ -62,12 +71,37 @@ def confusion(truth: Ints, reading: Ints) -> Ints:
     return np.asarray(np.bincount(truth * k + reading, minlength=k * k).reshape(k, k))
 
 
+def most_confused(counts: Sequence[Sequence[int]], most: int = 3) -> list[tuple[str, str, float]]:
+    """The commonest mistakes of a confusion matrix: label, reading, share of the label's faces."""
+    shares = np.asarray(counts, float) / np.maximum(np.sum(counts, axis=1, keepdims=True), 1)
+    np.fill_diagonal(shares, 0.0)
+    order = np.argsort(-shares, axis=None, kind="stable")[:most]
+    pairs = [divmod(int(i), len(LABELS)) for i in order]
+    return [(LABELS[truth], LABELS[reading], float(shares[truth, reading])) for truth, reading in pairs]
+
+
+def wilson(right: int, n: int) -> tuple[float, float]:
+    """The 95% confidence interval of the share `right` of `n` (Wilson 1927)."""
+    if n == 0:
+        return 0.0, 1.0
+    z, share = 1.96, right / n
+    middle, spread = share + z**2 / (2 * n), z * math.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
+    return max(0.0, (middle - spread) / (1 + z**2 / n)), min(1.0, (middle + spread) / (1 + z**2 / n))
+
+
 def expected_calibration_error(labels: Ints, probs: Floats, bins: int = 15) -> float:
     """How far confidence and accuracy lie apart, weighed over equal bins (Guo et al. 2017)."""
+    gaps = [n * abs(confidence - accuracy) for confidence, accuracy, n in reliability(labels, probs, bins)]
+    return sum(gaps) / max(1, len(labels))
+
+
+def reliability(labels: Ints, probs: Floats, bins: int = 15) -> list[tuple[float, float, int]]:
+    """Mean confidence, accuracy and number of the readings in each of `bins` equal bins of confidence."""
     confidence, correct = probs.max(1), probs.argmax(1) == labels
     which = np.minimum((confidence * bins).astype(int), bins - 1)
-    sums = [np.bincount(which, weights, bins) for weights in (confidence, correct)]
-    return float(np.abs(sums[0] - sums[1]).sum() / max(1, len(labels)))
+    sizes = np.bincount(which, minlength=bins)
+    means = [_ratio(np.bincount(which, weights, bins), sizes) for weights in (confidence, correct)]
+    return [(float(means[0][i]), float(means[1][i]), int(sizes[i])) for i in np.flatnonzero(sizes)]
 
 
 def temper(probs: Floats, temperature: float) -> Floats:

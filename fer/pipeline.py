@@ -6,11 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from fer import detect
-from fer.classify import Classifier
+from fer.classify import Card, Classifier
 from fer.config import Settings
 from fer.detect import Detector
+from fer.labels import LABELS
 from fer.preprocess import crop
-from fer.smoothing import Smoother
+from fer.smoothing import Baseline, Smoother
 from fer.track import Track, Tracker
 from fer.types import Crops, Face, Frame, Reading
 
@@ -21,14 +22,20 @@ MAX_REGIONS = 4  # around more faces than that a full search is cheaper
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How readings are steadied: see Smoother."""
+    """How readings are steadied: see Smoother, and Baseline where `baseline_s` is above 0.
+
+    `resting` is what the model says of neutral faces on average (7,).
+    """
 
     half_life_s: float = 1.0
     floor: float = 0.4
+    baseline_s: float = 0.0
+    resting: tuple[float, ...] = ()
 
     @classmethod
-    def of(cls, settings: Settings) -> "Options":
-        return cls(settings.half_life_s, settings.confidence_floor)
+    def of(cls, settings: Settings, card: Card) -> "Options":
+        resting = tuple(card.metrics.get("resting") or [1 / len(LABELS)] * len(LABELS))
+        return cls(settings.half_life_s, settings.confidence_floor, settings.baseline_s, resting)
 
 
 class Pipeline:
@@ -38,6 +45,7 @@ class Pipeline:
         self._detector, self._classifier, self._options = detector, classifier, options
         self._tracker = Tracker()
         self._smoothers: dict[int, Smoother] = {}
+        self._baselines: dict[int, Baseline] = {}
         self._full_at = -np.inf
 
     def analyse(self, frame: Frame, now: float) -> list[Reading]:
@@ -64,6 +72,9 @@ class Pipeline:
         return detect.search(self._detector, frame)
 
     def _steady(self, track: Track, probs: np.ndarray, good: bool, now: float) -> Reading:
+        if good and self._options.baseline_s > 0:
+            fresh = Baseline(self._options.baseline_s, self._options.resting)
+            probs = self._baselines.setdefault(track.face_id, fresh).update(probs, now)
         new = Smoother(self._options.half_life_s, self._options.floor)
         smoother = self._smoothers.setdefault(track.face_id, new)
         steady, label = smoother.update(probs, now, good)
@@ -72,6 +83,7 @@ class Pipeline:
     def _forget(self) -> None:
         alive = {track.face_id for track in self._tracker.tracks}
         self._smoothers = {i: smoother for i, smoother in self._smoothers.items() if i in alive}
+        self._baselines = {i: baseline for i, baseline in self._baselines.items() if i in alive}
 
 
 def cut(frame: Frame, faces: Sequence[Face], detector: Detector) -> Crops:

@@ -1,4 +1,6 @@
-"""Steady readings of one face: exponential smoothing over time, hysteresis on the label."""
+"""Steady readings of one face: exponential smoothing, hysteresis on the label, its neutral look as a baseline."""
+
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -6,6 +8,7 @@ from fer.labels import LABELS, UNCERTAIN
 from fer.types import Probs
 
 MARGIN = 0.08  # what a new label must be ahead by, and how far below the floor a label is held
+FLOOR = 0.02  # shares below this are taken for it when a baseline is compared
 
 
 class Smoother:
@@ -48,3 +51,34 @@ class Smoother:
             if probs[top] - held < MARGIN and held >= self._floor - MARGIN:
                 return self._label
         return LABELS[top] if probs[top] >= self._floor else UNCERTAIN
+
+
+class Baseline:
+    """What one face shows at rest, learnt from its first `length_s` seconds; later readings are corrected for it.
+
+    For people whose resting face reads as sad, and for cameras whose light does: it assumes that a stream
+    begins with a neutral face, and does harm where somebody begins it laughing.
+    """
+
+    def __init__(self, length_s: float, usual: Sequence[float]) -> None:
+        self._length_s, self._usual = length_s, np.asarray(usual, np.float32)
+        self._begun: float | None = None
+        self._sum: Probs = np.zeros(len(LABELS), np.float32)
+        self._n = 0
+
+    def update(self, probs: Probs, now: float) -> Probs:
+        """Take in a reading (7,) made at `now`; returns it as it is until the first seconds are over."""
+        self._begun = now if self._begun is None else self._begun
+        if now - self._begun < self._length_s:
+            self._sum, self._n = self._sum + probs, self._n + 1
+            return probs
+        return correct(probs, np.asarray(self._sum / self._n, np.float32), self._usual)
+
+
+def correct(probs: Probs, own: Probs, usual: Probs) -> Probs:
+    """Readings (…, 7) of a face whose neutral look reads `own` (7,), where neutral faces read `usual` (7,).
+
+    The correction for shifted priors of Saerens et al. 2002, half of it: `own` is a mean over a few readings.
+    """
+    shifted = probs * np.sqrt(np.maximum(usual, FLOOR) / np.maximum(own, FLOOR))
+    return np.asarray(shifted / shifted.sum(-1, keepdims=True), np.float32)

@@ -3,12 +3,17 @@
 The network is plain Keras 3 and trains on any backend (KERAS_BACKEND); exporting needs TensorFlow.
 """
 
+import csv
 import json
 import logging
 import math
+import os
+import platform
 import shutil
 import tempfile
-from collections.abc import Mapping
+import time
+import zipfile
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -28,16 +33,28 @@ log = logging.getLogger(__name__)
 
 HEADS = ("fer2013", "ferplus")
 PerHead: TypeAlias = dict[str, NDArray[np.float32]]
-BLOCKS = ((48, 1), (96, 2), (96, 1), (192, 2), (192, 1))  # channels, stride
+Votes: TypeAlias = Mapping[str, NDArray[np.int64]]
+Body: TypeAlias = Callable[[Any, "Recipe", Any], Any]  # scaled images, recipe, dtype policy → features (n, c)
+BLOCKS = ((1, 1), (2, 2), (2, 1), (4, 2), (4, 1))  # channels in widths, stride
+TAUGHT = 0.5  # the share of a target that comes from the teacher, where there is one
 INT8_COST = 0.003  # the accuracy that quantising may cost
+MANTISSA_BITS = 11  # of the weights that are kept: what half precision has, and what lets the file be packed
+NOTES = (
+    "The app shows the head fer2013: it has the higher recall of the rare labels angry, disgust and fear, and its "
+    "temperature is fitted. The head ferplus answers the FER+ benchmark and calls more faces neutral.",
+)
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a network is trained; `precision` "bfloat16" halves the time on processors that have it."""
+    """How a network is trained; `precision` "bfloat16" halves the time on processors that have it.
 
-    epochs: int = 56
+    `teacher` is the .keras file of a network whose readings are half of every target, or empty.
+    """
+
+    epochs: int = 110
     batch_size: int = 128
+    width: int = 64
     max_lr: float = 0.1
     weight_decay: float = 5e-3
     label_smoothing: float = 0.1
@@ -45,6 +62,7 @@ class Recipe:
     dropout: float = 0.3
     seed: int = 1
     precision: str = "bfloat16"
+    teacher: str = ""
 
 
 @keras.saving.register_keras_serializable("fer")
@@ -64,27 +82,74 @@ class OneCycle(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore
         return {"max_lr": self.max_lr, "steps": self.steps, "warmup": self.warmup}
 
 
-def build(dropout: float = 0.3, precision: str = "float32") -> keras.Model:
-    """The network: a stem, five residual blocks (He et al. 2016), one head per labelling of the same faces.
+@keras.saving.register_keras_serializable("fer")
+class FusedBatchNormalization(layers.BatchNormalization):  # type: ignore[misc]
+    """Batch normalisation that trains with TensorFlow's fused kernel, where that is the backend.
 
-    Input (n, 48, 48, 1) float32 in 0..255; outputs "fer2013" and "ferplus", (n, 7) float32 each.
+    Keras composes it from single operations, which took as long as all of the convolutions (docs/architecture.md).
+    The same weights, and elsewhere the same code, as its parent.
     """
-    policy = keras.DTypePolicy("mixed_bfloat16" if precision == "bfloat16" else "float32")
-    image = keras.Input((CROP_PX, CROP_PX, 1), name="image")
-    x = layers.Rescaling(1 / 127.5, offset=-1, dtype=policy)(image)
+
+    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+        if not training or keras.backend.backend() != "tensorflow":
+            return super().call(inputs, training=training, mask=mask)
+        import tensorflow as tf
+
+        y, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
+            x=inputs,
+            scale=self.gamma.value,
+            offset=self.beta.value,
+            mean=[],
+            variance=[],
+            epsilon=self.epsilon,
+            exponential_avg_factor=1.0,
+        )
+        self.moving_mean.assign(self.moving_mean * self.momentum + mean * (1 - self.momentum))
+        self.moving_variance.assign(self.moving_variance * self.momentum + variance * (1 - self.momentum))
+        return y
+
+
+def residual(x: Any, recipe: Recipe, policy: Any) -> Any:
+    """A stem and five residual blocks (He et al. 2016)."""
     x = _conv(x, 32, 3, 2, policy)
-    for channels, stride in BLOCKS:
-        x = _residual(x, channels, stride, policy)
-    x = layers.GlobalAveragePooling2D(dtype=policy)(x)
-    x = layers.Dropout(dropout, dtype=policy)(x)
+    for widths, stride in BLOCKS:
+        x = _residual(x, widths * recipe.width, stride, policy)
+    return layers.GlobalAveragePooling2D(dtype=policy)(x)
+
+
+def build(recipe: Recipe, body: Body = residual, both_heads: bool = True, portable: bool = False) -> keras.Model:
+    """A network: a body, and one head per labelling of the same faces.
+
+    Input (n, 48, 48, 1) float32 in 0..255; outputs "fer2013" and "ferplus", (n, 7) float32 each. A `portable`
+    one computes in float32, is made of Keras's own layers and takes the weights of one that is not.
+    """
+    lower = recipe.precision == "bfloat16" and not portable
+    policy = keras.DTypePolicy("mixed_bfloat16" if lower else "float32")
+    image = keras.Input((CROP_PX, CROP_PX, 1), name="image")
+    x = body(layers.Rescaling(1 / 127.5, offset=-1, dtype=policy)(image), recipe, policy)
+    x = layers.Dropout(recipe.dropout, dtype=policy)(x)
     # The heads stay in float32: a softmax in 8 bits of mantissa cannot tell 0.996 from 1.
     heads = {name: layers.Dense(len(LABELS), activation="softmax", dtype="float32", name=name)(x) for name in HEADS}
-    return keras.Model(image, heads, name="classmood")
+    model = keras.Model(image, heads if both_heads else {HEADS[0]: heads[HEADS[0]]}, name="classmood")
+    return _with_plain_layers(model) if portable else model
+
+
+def _with_plain_layers(model: keras.Model) -> keras.Model:
+    """The same network without layers of our own, so that its file opens wherever Keras is."""
+
+    def plain(layer: Any) -> Any:
+        config = layer.get_config()
+        fused = isinstance(layer, FusedBatchNormalization)
+        return (layers.BatchNormalization if fused else layer.__class__).from_config(config)
+
+    copy = keras.models.clone_model(model, clone_function=plain)
+    copy.set_weights(model.get_weights())
+    return copy
 
 
 def _conv(x: Any, channels: int, kernel: int, stride: int, policy: Any, relu: bool = True) -> Any:
     x = layers.Conv2D(channels, kernel, stride, "same", use_bias=False, dtype=policy)(x)
-    x = layers.BatchNormalization(dtype=policy)(x)
+    x = FusedBatchNormalization(dtype=policy)(x)
     return layers.ReLU(dtype=policy)(x) if relu else x
 
 
@@ -99,10 +164,14 @@ def _residual(x: Any, channels: int, stride: int, policy: Any) -> Any:
 class Batches(keras.utils.PyDataset):  # type: ignore[misc]
     """Shuffled, augmented batches; epoch e of a resumed run is epoch e of the run that was killed."""
 
-    def __init__(self, data: Dataset, votes: Mapping[str, NDArray[np.int64]], recipe: Recipe) -> None:
+    def __init__(self, data: Dataset, votes: Votes, recipe: Recipe) -> None:
         super().__init__()
         self._images, self._recipe = data.images, recipe
+        self._heads = HEADS if votes else HEADS[:1]
         self._targets, self._weights = targets(data, votes, recipe.label_smoothing)
+        if recipe.teacher:
+            for head, said in taught(Path(recipe.teacher), data).items():
+                self._targets[head] = (1 - TAUGHT) * self._targets[head] + TAUGHT * said
         self.start(0)
 
     def start(self, epoch: int) -> None:
@@ -115,11 +184,11 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
     def __getitem__(self, i: int) -> tuple[Any, dict[str, Any], dict[str, Any]]:
         rows = self._order[i * self._recipe.batch_size : (i + 1) * self._recipe.batch_size]
         x = augment(self._images[rows], self._rng)
-        y, weights = ({head: of[head][rows] for head in HEADS} for of in (self._targets, self._weights))
+        y, weights = ({head: of[head][rows] for head in self._heads} for of in (self._targets, self._weights))
         return x, y, weights
 
 
-def targets(data: Dataset, votes: Mapping[str, NDArray[np.int64]], smoothing: float = 0.0) -> tuple[PerHead, PerHead]:
+def targets(data: Dataset, votes: Votes, smoothing: float = 0.0) -> tuple[PerHead, PerHead]:
     """What each head should say of `data` (n, 7), and how much each image counts for it (n,).
 
     "ferplus" wants the shares of FER+'s votes for the seven labels; an image without any counts nothing.
@@ -133,55 +202,109 @@ def targets(data: Dataset, votes: Mapping[str, NDArray[np.int64]], smoothing: fl
     return wanted, weights
 
 
-def train(
-    data: Dataset,
-    validation: Dataset,
-    votes: Mapping[str, NDArray[np.int64]],
-    recipe: Recipe,
-    out: Path,
-    source: str,
-) -> classify.Card:
+def taught(teacher: Path, data: Dataset) -> PerHead:
+    """What a trained model says of each image and of its mirror image, on average (n, 7): softer, less noisy labels.
+
+    Born-again networks (Furlanello et al. 2018): a network that also learns from one before it becomes better.
+    """
+    model = keras.models.load_model(teacher, compile=False)
+    images = data.images[..., None].astype(np.float32)
+    ways = [model.predict(x, batch_size=256, verbose=0) for x in (images, images[:, :, ::-1])]
+    return {head: (ways[0][head] + ways[1][head]) / 2 for head in HEADS if head in model.output}
+
+
+def train(data: Dataset, validation: Dataset, votes: Votes, recipe: Recipe, out: Path, source: str) -> classify.Card:
     """Train on `data`, export beside `out` and measure the exported model on `validation`.
 
     A checkpoint is kept beside `out` after every epoch: the same call goes on where a killed one stopped.
-    Without `votes` the FER+ head is left out of the loss and of the card.
+    Without `votes` there is no FER+ head.
     """
-    keras.utils.set_random_seed(recipe.seed)
-    batches = Batches(data, votes, recipe)
-    checkpoint = out.with_name(out.name + ".checkpoint.keras")
-    model, first_epoch = _start(recipe, len(batches), bool(votes), checkpoint)
-    held = validation.images[..., None].astype(np.float32)
-    truth, weights = targets(validation, votes)
-    history = out.with_name(out.name + ".history.csv")
-    model.fit(
-        batches,
-        initial_epoch=first_epoch,
-        epochs=recipe.epochs,
-        validation_data=(held, truth, weights),
-        validation_batch_size=256,
-        callbacks=[
-            keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: batches.start(epoch)),
-            keras.callbacks.SwapEMAWeights(),
-            keras.callbacks.CSVLogger(history, append=first_epoch > 0),
-            keras.callbacks.ModelCheckpoint(checkpoint),
-        ],
-        verbose="auto",
-    )
-    final = build(recipe.dropout)
-    final.set_weights(model.get_weights())
-    settle(final, data, recipe)
-    if not votes:
-        final = keras.Model(final.input, {"fer2013": final.output["fer2013"]}, name="classmood")
+    checkpoint, history = (out.with_name(out.name + ending) for ending in (".checkpoint.keras", ".history.csv"))
+    model = fit(data, votes, recipe, validation=validation, checkpoint=checkpoint, history=history)
     described = {
         "source": source,
         "train": {"n": len(data), "balance": balance(data), "skipped": len(data.skipped)},
         "validation": {"split": "test (PublicTest)", "n": len(validation), "balance": balance(validation)},
         "ferplus_votes": bool(votes),
     }
-    card = export(final, validation, votes, out, described, asdict(recipe))
-    for kept in (checkpoint, checkpoint.with_suffix(".json")):
+    card = export(model, validation, votes, out, described, asdict(recipe))
+    _note_run(out, card, history)
+    for kept in (checkpoint, checkpoint.with_suffix(".json"), history):
         kept.unlink(missing_ok=True)
     return card
+
+
+def fit(
+    data: Dataset,
+    votes: Votes,
+    recipe: Recipe,
+    body: Body = residual,
+    validation: Dataset | None = None,
+    checkpoint: Path | None = None,
+    history: Path | None = None,
+) -> keras.Model:
+    """A network trained on `data`: its averaged weights, in float32 and of plain layers.
+
+    With `checkpoint`, its state is written there after each epoch, and read from there by the same recipe.
+    """
+    keras.utils.set_random_seed(recipe.seed)
+    batches = Batches(data, votes, recipe)
+    model, first_epoch = _start(recipe, body, len(batches), bool(votes), checkpoint)
+    callbacks = [
+        keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: batches.start(epoch)),
+        keras.callbacks.SwapEMAWeights(),
+    ]
+    if history:
+        callbacks += [_Clock(), keras.callbacks.CSVLogger(history, append=first_epoch > 0)]
+    if checkpoint:
+        callbacks.append(keras.callbacks.ModelCheckpoint(checkpoint))
+    held = None
+    if validation is not None:
+        held = (validation.images[..., None].astype(np.float32), *_for_heads(model, *targets(validation, votes)))
+    model.fit(
+        batches,
+        initial_epoch=first_epoch,
+        epochs=recipe.epochs,
+        validation_data=held,
+        validation_batch_size=256,
+        callbacks=callbacks,
+        verbose="auto",
+    )
+    final = build(recipe, body, bool(votes), portable=True)
+    final.set_weights(model.get_weights())
+    settle(final, data, recipe)
+    return final
+
+
+class _Clock(keras.callbacks.Callback):  # type: ignore[misc]
+    """Adds the seconds that an epoch took to what the history keeps of it."""
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self._begun = time.monotonic()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        if logs is not None:
+            logs["seconds"] = round(time.monotonic() - self._begun, 1)
+
+
+def _note_run(out: Path, card: classify.Card, history: Path) -> None:
+    """Write `out`.run.json: with which recipe, versions and machine a model was made, and each of its epochs."""
+    with history.open(newline="") as file:
+        epochs = [{key: round(float(value), 5) for key, value in row.items()} for row in csv.DictReader(file)]
+    run = {
+        "recipe": card.recipe,
+        "versions": {"python": platform.python_version(), "keras": keras.version(), "numpy": np.__version__},
+        "machine": {"processor": platform.machine(), "cores": os.cpu_count(), "system": platform.system()},
+        "seconds": round(sum(epoch.get("seconds", 0.0) for epoch in epochs)),
+        "sha256": card.sha256,
+        "epochs": epochs,
+    }
+    out.with_name(out.name + ".run.json").write_text(json.dumps(run, indent=1) + "\n", encoding="utf-8")
+
+
+def _for_heads(model: keras.Model, wanted: PerHead, weights: PerHead) -> tuple[PerHead, PerHead]:
+    """Targets and weights without those of heads that the network does not have."""
+    return {h: wanted[h] for h in HEADS if h in model.output}, {h: weights[h] for h in HEADS if h in model.output}
 
 
 def settle(model: keras.Model, data: Dataset, recipe: Recipe, batches: int = 120) -> None:
@@ -199,17 +322,20 @@ def settle(model: keras.Model, data: Dataset, recipe: Recipe, batches: int = 120
         model(data.images[rows][..., None].astype(np.float32), training=True)
 
 
-def _start(recipe: Recipe, steps: int, both_heads: bool, checkpoint: Path) -> tuple[keras.Model, int]:
+def _start(
+    recipe: Recipe, body: Body, steps: int, both_heads: bool, checkpoint: Path | None
+) -> tuple[keras.Model, int]:
     """A fresh model, or the checkpoint of the same recipe, and the first epoch still to run."""
-    note = checkpoint.with_suffix(".json")
-    if checkpoint.exists() and note.exists() and json.loads(note.read_text()) == asdict(recipe):
-        model = keras.models.load_model(checkpoint)
-        epoch = int(model.optimizer.iterations) // steps
-        log.info("going on with epoch %d of %d", epoch + 1, recipe.epochs)
-        return model, epoch
-    note.parent.mkdir(parents=True, exist_ok=True)
-    note.write_text(json.dumps(asdict(recipe)))
-    model = build(recipe.dropout, recipe.precision)
+    note = checkpoint.with_suffix(".json") if checkpoint else None
+    if checkpoint and note:
+        if checkpoint.exists() and note.exists() and json.loads(note.read_text()) == asdict(recipe):
+            model = keras.models.load_model(checkpoint)
+            epoch = int(model.optimizer.iterations) // steps
+            log.info("going on with epoch %d of %d", epoch + 1, recipe.epochs)
+            return model, epoch
+        note.parent.mkdir(parents=True, exist_ok=True)
+        note.write_text(json.dumps(asdict(recipe)))
+    model = build(recipe, body, both_heads)
     optimizer = keras.optimizers.SGD(
         OneCycle(recipe.max_lr, steps * recipe.epochs),
         momentum=0.9,
@@ -219,30 +345,25 @@ def _start(recipe: Recipe, steps: int, both_heads: bool, checkpoint: Path) -> tu
         ema_momentum=recipe.ema_momentum,
     )
     optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
+    heads = [head for head in HEADS if head in model.output]
     model.compile(
         optimizer,
-        loss={head: keras.losses.CategoricalCrossentropy() for head in HEADS},
-        loss_weights={"fer2013": 1.0, "ferplus": 1.0 if both_heads else 0.0},
-        weighted_metrics={head: ["accuracy"] for head in HEADS},
+        loss={head: keras.losses.CategoricalCrossentropy() for head in heads},
+        weighted_metrics={head: ["accuracy"] for head in heads},
         jit_compile=False,
     )
     return model, 0
 
 
 def export(
-    model: keras.Model,
-    validation: Dataset,
-    votes: Mapping[str, NDArray[np.int64]],
-    out: Path,
-    data: dict[str, Any],
-    recipe: dict[str, Any],
+    model: keras.Model, validation: Dataset, votes: Votes, out: Path, data: dict[str, Any], recipe: dict[str, Any]
 ) -> classify.Card:
     """Write `out`.keras, .tflite and .json. The card's figures are those of the `.tflite` on `validation`.
 
     The `.tflite` has int8 weights (dynamic range) unless they cost more than INT8_COST of accuracy.
     """
     out.parent.mkdir(parents=True, exist_ok=True)
-    model.save(out.with_suffix(".keras"))
+    _save(model, out.with_suffix(".keras"))
     draft = classify.Card(
         name=out.name,
         labels=list(LABELS),
@@ -254,25 +375,45 @@ def export(
         recipe={**recipe, "keras": keras.version(), "backend": keras.backend.backend()},
         metrics={},
         sha256={"keras": classify.sha256(out.with_suffix(".keras"))},
+        notes=list(NOTES) if len(model.output) > 1 else [],
     )
-    kinds = {kind: _convert(model, int8=kind == "int8") for kind in ("float32", "int8")}
+    kinds = {kind: to_litert(model, int8=kind == "int8") for kind in ("float32", "int8")}
     results = {kind: _measure(content, draft, validation, votes) for kind, content in kinds.items()}
     cost = results["float32"][1].accuracy - results["int8"][1].accuracy
     kind = "int8" if cost <= INT8_COST else "float32"
     temperature, result = results[kind]
     out.with_suffix(".tflite").write_bytes(kinds[kind])
+    classifier = classify.LiteRTClassifier(kinds[kind], replace(draft, temperature=temperature))
+    figures = {
+        **asdict(result),
+        "resting": evaluation.resting(classifier, validation),
+        "conditions": [asdict(condition) for condition in evaluation.conditions(classifier, validation)],
+    }
     card = replace(
         draft,
         temperature=temperature,
         recipe={**draft.recipe, "weights": kind, "int8_cost": round(cost, 4)},
-        metrics=asdict(result),
+        metrics=json.loads(json.dumps(figures)),  # as it will be read again
         sha256={**draft.sha256, "tflite": classify.sha256(out.with_suffix(".tflite"))},
     )
     card.save(out.with_suffix(".json"))
     return card
 
 
-def _convert(model: keras.Model, int8: bool) -> bytes:
+def _save(model: keras.Model, path: Path) -> None:
+    """Write a `.keras` file with MANTISSA_BITS of each weight, packed: half the size, opened by any Keras 3."""
+    unit = np.uint32(1 << (23 - MANTISSA_BITS))
+    rounded = [(w.astype(np.float32).view(np.uint32) + unit // 2) // unit * unit for w in model.get_weights()]
+    model.set_weights([w.view(np.float32) for w in rounded])
+    model.save(path)
+    packed = path.with_name(path.name + ".part")
+    with zipfile.ZipFile(path) as old, zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as new:
+        for name in old.namelist():
+            new.writestr(name, old.read(name))
+    packed.replace(path)
+
+
+def to_litert(model: keras.Model, int8: bool) -> bytes:
     """The model as LiteRT, by way of a SavedModel: it keeps the names of the heads in its signature."""
     import tensorflow as tf
 
@@ -290,7 +431,7 @@ def _convert(model: keras.Model, int8: bool) -> bytes:
 
 
 def _measure(
-    content: bytes, draft: classify.Card, validation: Dataset, votes: Mapping[str, NDArray[np.int64]]
+    content: bytes, draft: classify.Card, validation: Dataset, votes: Votes
 ) -> tuple[float, metrics.Evaluation]:
     """The temperature of an exported model and its figures with it, run as the app runs it."""
     raw = classify.LiteRTClassifier(content, draft).probs(evaluation.crops(validation.images))

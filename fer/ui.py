@@ -77,7 +77,7 @@ def new_stream(room: Classroom) -> StudentStream:
     """A student's stream in `room`; it makes a detector and a pipeline of its own per connection."""
     # Bound here, on the page's thread: the stream's own threads must not reach for Streamlit.
     choice, model, chosen = detector_choice(), classifier(), settings()
-    options = Options.of(chosen)
+    options = Options.of(chosen, model.card)
     make: Callable[[], Pipeline] = lambda: Pipeline(choice.create(chosen), model, options)  # noqa: E731
     stream = StudentStream(make, writer(), room.class_id, 1 / chosen.analyses_per_s, _page_open())
     _watch().add(stream)

@@ -1,6 +1,7 @@
 import streamlit as st
 
 from fer import charts, ui
+from fer.metrics import most_confused
 
 ui.begin()
 
@@ -17,12 +18,16 @@ if choice.notice:
     st.warning(choice.notice, icon=":material/face:")
 
 figures = card.metrics
+if "conditions" not in figures:
+    st.info(f"The card of {card.name} was written by an earlier version and holds too few figures: train it again.")
+    st.stop()
+low, high = figures["interval"]
 with st.container(horizontal=True):
     st.metric(
         "Accuracy",
         f"{figures['accuracy']:.1%}",
         width=150,
-        help=f"On {figures['n']:,} held-out faces; people reach 65%.",
+        help=f"On {figures['n']:,} held-out faces, {low:.1%} to {high:.1%} with 95% confidence; people reach 65%.",
     )
     st.metric("Macro recall", f"{figures['macro_recall']:.1%}", width=150, help="The mean over the expressions.")
     st.metric(
@@ -32,15 +37,38 @@ with st.container(horizontal=True):
         st.metric(
             "FER+ majority", f"{figures['ferplus_accuracy']:.1%}", width=150, help="Agreement with ten annotators."
         )
+for note in card.notes:
+    st.caption(note)
 
 st.subheader("What it gets right, and what it takes for what")
-recalls, mistakes = st.columns(2, gap="large")
-with recalls:
-    st.caption("Of the faces labelled so, how many are read so")
-    ui.chart(charts.recalls(figures["recall"]), "recalls")
+worst = [
+    f"{share:.0%} of **{label}** faces as {reading}" for label, reading, share in most_confused(figures["confusion"])
+]
+st.markdown(f"Most often it reads {', '.join(worst[:-1])} and {worst[-1]}.")
+scores, mistakes = st.columns(2, gap="large")
+with scores:
+    st.caption(
+        "Recall: of the faces labelled so, how many are read so. Precision: of the readings, how many are right."
+    )
+    ui.chart(charts.scores(figures["recall"], figures["precision"]), "scores")
 with mistakes:
     st.caption("Rows: the label; columns: the reading; shares of the row")
     ui.chart(charts.confusion(figures["confusion"]), "confusion")
+
+honesty, webcam = st.columns(2, gap="large")
+with honesty:
+    st.subheader("Is it as sure as it should be?")
+    st.caption("On the line, it is right as often as it says. Larger circles hold more readings.")
+    ui.chart(charts.reliability(figures["reliability"]), "reliability")
+with webcam:
+    st.subheader("On a webcam")
+    st.caption("The same held-out faces, made worse in one way at a time")
+    rows = [
+        {"condition": row["name"], "accuracy": f"{row['accuracy']:.1%}", "change": f"{-100 * row['drop']:+.1f} points"}
+        for row in figures["conditions"]
+    ]
+    rows[0]["change"] = ""
+    st.dataframe(rows, hide_index=True, width="stretch", key="conditions")
 
 st.subheader("What it must not be used for")
 st.markdown(

@@ -13,9 +13,9 @@ from tests.conftest import ROOT
 # A module may import from its own group and from those above it.
 GROUPS = (
     ("labels", "types", "errors", "config"),
-    ("boxes", "preprocess", "smoothing", "aggregate", "metrics", "charts", "augment", "draw"),
+    ("boxes", "preprocess", "smoothing", "aggregate", "metrics", "charts", "augment", "draw", "robustness", "leaks"),
     ("dataset", "detect", "classify", "track", "store"),
-    ("evaluation", "pipeline", "photo", "video", "training", "report"),
+    ("evaluation", "pipeline", "photo", "video", "training", "report", "zoo"),
     ("live",),
     ("ui",),
     ("bench", "__main__"),
@@ -69,7 +69,7 @@ def test_imports_go_down_the_list(path: Path):
     [
         ("streamlit", {"ui"}),
         ("streamlit_webrtc", {"live"}),
-        ("keras", {"training"}),
+        ("keras", {"training", "zoo"}),
         ("tensorflow", {"training"}),
         ("av", {"live", "video"}),
     ],
@@ -79,7 +79,7 @@ def test_a_large_library_is_the_affair_of_one_module(library: str, allowed: set[
     assert users <= allowed
 
 
-@pytest.mark.parametrize("path", [path for path in SOURCES if _module(path) != "training"], ids=_ids)
+@pytest.mark.parametrize("path", [path for path in SOURCES if _module(path) not in {"training", "zoo"}], ids=_ids)
 def test_only_training_loads_a_training_library_when_it_is_imported(path: Path):
     loaded = {name.split(".")[0] for name in _at_import(_tree(path))}
     assert not loaded & {"keras", "tensorflow", "torch", "jax"}

@@ -26,7 +26,17 @@ def test_the_settings_table_is_the_settings() -> None:
 
 def test_every_command_in_the_readme_can_be_parsed() -> None:
     lines = re.findall(r"^python -m fer (.*?)(?:\s+#.*)?$", README, re.M)
-    assert {line.split()[0] for line in lines} == {"predict", "analyze", "evaluate", "train", "faces", "bench", "fetch"}
+    assert {line.split()[0] for line in lines} == {
+        "predict",
+        "analyze",
+        "evaluate",
+        "train",
+        "audit",
+        "compare",
+        "faces",
+        "bench",
+        "fetch",
+    }
     for line in lines:
         _parser().parse_args(line.split())
 

@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -5,7 +7,16 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from fer.labels import LABELS
-from fer.metrics import confusion, evaluate, expected_calibration_error, fit_temperature, temper
+from fer.metrics import (
+    confusion,
+    evaluate,
+    expected_calibration_error,
+    fit_temperature,
+    most_confused,
+    reliability,
+    temper,
+    wilson,
+)
 
 ANGRY, DISGUST, FEAR, HAPPY, SAD, SURPRISE, NEUTRAL = range(7)
 
@@ -34,6 +45,120 @@ def test_the_figures_are_those_worked_out_by_hand():
     assert result.macro_f1 == pytest.approx((6 / 7 + 1 / 2) / 2)
     assert np.array(result.confusion).sum() == 6
     assert (result.ferplus_n, result.ferplus_accuracy) == (None, None)
+
+
+def test_precision_is_the_share_of_a_labels_readings_that_are_right():
+    result = evaluate(np.array([HAPPY, HAPPY, HAPPY, HAPPY, SAD, SAD]), _sure([HAPPY, HAPPY, HAPPY, SAD, SAD, NEUTRAL]))
+    nought = {"angry": 0.0, "disgust": 0.0, "fear": 0.0, "surprise": 0.0, "neutral": 0.0}
+    assert result.precision == {**nought, "happy": 1.0, "sad": 0.5}
+    assert list(result.precision) == list(LABELS)
+
+
+def test_the_figures_come_with_their_interval_and_their_reliability():
+    labels, probs = np.array([HAPPY, HAPPY, SAD]), _sure([HAPPY, SAD, SAD])
+    result = evaluate(labels, probs)
+    assert result.interval == wilson(2, 3)
+    assert result.reliability == reliability(labels, probs) == [(pytest.approx(0.94), pytest.approx(2 / 3), 3)]
+
+
+@given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), min_size=1, max_size=40))
+def test_recall_and_precision_change_places_when_truth_and_reading_do(pairs: list[tuple[int, int]]):
+    truth, reading = np.array(pairs).T
+    one, other = evaluate(truth, np.eye(7)[reading]), evaluate(reading, np.eye(7)[truth])
+    assert one.recall == other.precision and one.precision == other.recall
+    assert one.interval == other.interval and one.interval[0] <= one.accuracy <= one.interval[1] + 1e-12
+
+
+@pytest.mark.parametrize(
+    "right, n, low, high",
+    [
+        pytest.param(8, 10, 0.4902, 0.9433, id="eight of ten"),
+        pytest.param(81, 263, 0.2553, 0.3662, id="Newcombe 1998, table I"),
+        pytest.param(15, 148, 0.0624, 0.1605, id="Newcombe 1998, table I, a small share"),
+        pytest.param(0, 10, 0.0, 0.2775, id="none: not a width of nought"),
+        pytest.param(10, 10, 0.7225, 1.0, id="all: not a width of nought"),
+        pytest.param(0, 0, 0.0, 1.0, id="nothing was tried: anything may be so"),
+    ],
+)
+def test_wilsons_interval_is_that_of_the_literature(right: int, n: int, low: float, high: float):
+    assert wilson(right, n) == (pytest.approx(low, abs=1e-4), pytest.approx(high, abs=1e-4))
+
+
+@given(st.integers(1, 10_000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
+def test_wilsons_interval_holds_the_share_and_stays_within_nought_and_one(counts: tuple[int, int]):
+    right, n = counts
+    low, high = wilson(right, n)
+    assert 0 <= low <= right / n + 1e-12 and right / n - 1e-12 <= high <= 1 and low < high
+    assert wilson(n - right, n) == (pytest.approx(1 - high, abs=1e-12), pytest.approx(1 - low, abs=1e-12))
+    assert np.diff(wilson(4 * right, 4 * n)) < high - low
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.69])
+def test_wilsons_interval_holds_the_truth_in_about_95_of_100_test_sets(share: float):
+    n = 200
+    chance = [math.comb(n, right) * share**right * (1 - share) ** (n - right) for right in range(n + 1)]
+    held = [low <= share <= high for low, high in (wilson(right, n) for right in range(n + 1))]
+    assert 0.93 < np.dot(chance, held) < 0.97
+
+
+def test_reliability_by_hand():
+    # Fifths: two readings at 0.5 lie in the third, two at 0.9 in the last; what is empty is left out.
+    probs = np.vstack([_sure([HAPPY, HAPPY], 0.9), _sure([SAD, SAD], 0.5)])
+    found = reliability(np.array([HAPPY, FEAR, SAD, SAD]), probs, bins=5)
+    assert found == [(pytest.approx(0.5), 1.0, 2), (pytest.approx(0.9), 0.5, 2)]
+
+
+def test_a_reading_without_any_doubt_is_in_the_last_bin():
+    assert reliability(np.array([HAPPY, SAD]), np.eye(7)[[HAPPY, HAPPY]]) == [(1.0, 0.5, 2)]
+
+
+def test_the_confidence_of_a_bin_is_the_mean_of_its_readings_and_not_its_middle():
+    probs = np.vstack([_sure([HAPPY], 0.61), _sure([HAPPY] * 3, 0.65)])
+    assert reliability(np.full(4, HAPPY), probs, bins=5) == [(pytest.approx(0.64), 1.0, 4)]
+
+
+@given(
+    hnp.arrays(np.float64, (12, 7), elements=st.floats(0.01, 1)),
+    hnp.arrays(np.int64, 12, elements=st.integers(0, 6)),
+    st.integers(1, 30),
+)
+def test_every_reading_is_in_one_bin_of_its_confidence(rows: np.ndarray, labels: np.ndarray, bins: int):
+    probs = rows / rows.sum(1, keepdims=True)
+    found = reliability(labels, probs, bins)
+    confidences, accuracies, sizes = (np.array(column) for column in zip(*found, strict=True))
+    assert sizes.sum() == 12 and (sizes > 0).all() and (np.diff(confidences) > 0).all()
+    assert np.dot(sizes, confidences) == pytest.approx(probs.max(1).sum())
+    assert np.dot(sizes, accuracies) == pytest.approx((probs.argmax(1) == labels).sum())
+    assert np.dot(sizes, abs(confidences - accuracies)) / 12 == pytest.approx(
+        expected_calibration_error(labels, probs, bins)
+    )
+
+
+def _counts(*cells: tuple[int, int, int]) -> list[list[int]]:
+    """A confusion matrix with so many (truth, reading, n), else 0."""
+    counts = np.zeros((7, 7), int)
+    for truth, reading, n in cells:
+        counts[truth, reading] = n
+    return counts.tolist()
+
+
+def test_the_commonest_mistakes_are_those_with_the_largest_share_of_their_label():
+    # 30 of 1000 happy faces are a smaller mistake than 5 of 10 faces that show disgust.
+    counts = _counts((HAPPY, HAPPY, 970), (HAPPY, NEUTRAL, 30), (DISGUST, ANGRY, 5), (DISGUST, DISGUST, 5))
+    counts[SAD] = [0, 0, 1, 0, 8, 0, 1]
+    assert most_confused(counts) == [("disgust", "angry", 0.5), ("sad", "fear", 0.1), ("sad", "neutral", 0.1)]
+    assert most_confused(counts, 4)[-1] == ("happy", "neutral", 0.03)
+    assert most_confused(counts, 1) == [("disgust", "angry", 0.5)]
+
+
+def test_what_is_right_is_no_mistake_and_the_counts_are_left_as_they_are():
+    counts = _counts((HAPPY, HAPPY, 99), (HAPPY, SAD, 1), (FEAR, SAD, 3), (FEAR, FEAR, 1))
+    before = np.array(counts, float)
+    handed = before.copy()
+    assert (
+        most_confused(handed.tolist(), 2) == most_confused(handed, 2) == [("fear", "sad", 0.75), ("happy", "sad", 0.01)]
+    )
+    np.testing.assert_array_equal(handed, before)
 
 
 def test_labels_that_are_not_in_the_test_set_do_not_lower_the_means():

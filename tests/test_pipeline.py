@@ -5,12 +5,14 @@ import numpy as np
 import pytest
 
 from fer.boxes import iou, moved
+from fer.classify import INPUT, Card
 from fer.config import Settings
 from fer.detect import REGION_PX, Cascade
-from fer.labels import UNCERTAIN
+from fer.labels import LABELS, UNCERTAIN
 from fer.pipeline import MAX_REGIONS, MIN_FACE_PX, Options, Pipeline, cut
 from fer.preprocess import crop
-from fer.types import Face, Frame, Reading
+from fer.smoothing import correct
+from fer.types import Crops, Face, Frame, Probs, Reading
 from tests.fakes import FakeClassifier, FakeDetector, probs_of, square
 
 FULL, REGION = (320, 240), (REGION_PX, REGION_PX)
@@ -175,11 +177,114 @@ def test_a_reading_that_is_not_sure_of_anything_is_uncertain():
     assert reading.label == UNCERTAIN
 
 
+def _card(**metrics: list[float]) -> Card:
+    return Card("made up", list(LABELS), INPUT, ["fer2013"], 1.0, 0, {}, {}, dict(metrics), {})
+
+
 def test_the_settings_reach_the_smoother():
-    options = Options.of(Settings(half_life_s=3.0, confidence_floor=0.2))
+    options = Options.of(Settings(half_life_s=3.0, confidence_floor=0.2), _card())
     pipeline = Pipeline(SpotDetector(), FakeClassifier(probs_of("happy", 0.3)), options)
-    assert options == Options(3.0, 0.2)
+    assert (options.half_life_s, options.floor) == (3.0, 0.2)
     assert pipeline.analyse(_frame((100, 80, 60)), 0.0)[0].label == "happy"
+
+
+def test_what_neutral_faces_read_is_taken_from_the_card():
+    usual = [0.05, 0.0, 0.05, 0.05, 0.2, 0.05, 0.6]
+    assert Options.of(Settings(baseline_s=4.0), _card(resting=usual)) == Options(1.0, 0.4, 4.0, tuple(usual))
+
+
+@pytest.mark.parametrize("card", [_card(), _card(resting=[])])
+def test_a_card_that_does_not_say_what_neutral_faces_read_is_taken_to_mean_anything_alike(card: Card):
+    options = Options.of(Settings(), card)
+    assert options.baseline_s == 0 and options.resting == tuple([1 / 7] * 7)
+
+
+UNIFORM = np.full(7, 1 / 7, np.float32)
+HAPPY, SAD = probs_of("happy"), probs_of("sad")
+
+
+def _corrected(classifier: FakeClassifier, baseline_s: float = 2.0) -> Pipeline:
+    """A pipeline that learns a baseline and smooths nothing."""
+    options = Options(half_life_s=0.0, baseline_s=baseline_s, resting=tuple(UNIFORM.tolist()))
+    return Pipeline(SpotDetector(), classifier, options)
+
+
+def test_the_first_seconds_of_a_face_are_read_as_they_are_and_correct_what_follows():
+    pipeline = _corrected(FakeClassifier(SAD, SAD, HAPPY, SAD, HAPPY))
+    shown = [pipeline.analyse(_frame((100, 80, 60)), 100 + 0.5 * i)[0].probs for i in range(7)]
+    np.testing.assert_allclose(shown[:4], [SAD, SAD, HAPPY, SAD], atol=1e-7)
+    expected = correct(HAPPY, np.mean([SAD, SAD, HAPPY, SAD], axis=0), UNIFORM)
+    np.testing.assert_allclose(shown[4:], [expected] * 3, atol=1e-6)
+
+
+def test_a_corrected_reading_is_what_is_named():
+    resting, later = probs_of("sad", 0.6), (0.4 * HAPPY + 0.6 * SAD).astype(np.float32)
+    pipeline = _corrected(FakeClassifier(resting, later), baseline_s=0.5)
+    labels = [pipeline.analyse(_frame((100, 80, 60)), now)[0].label for now in (0.0, 0.5)]
+    assert labels == ["sad", "happy"] and LABELS[int(later.argmax())] == "sad"
+
+
+class InTurn(FakeClassifier):
+    """Reads the first crop of every call as the first row, the second as the second."""
+
+    def probs(self, crops: Crops, head: str = "fer2013") -> Probs:
+        return np.stack(self._script[: len(crops)])
+
+
+def test_each_face_is_corrected_by_its_own_first_seconds():
+    pipeline = _corrected(InTurn(SAD, HAPPY), baseline_s=1.0)
+    both = _frame((30, 80, 60), (200, 80, 50))
+    pipeline.analyse(both, 0.0)
+    one, other = pipeline.analyse(both, 1.0)
+    np.testing.assert_allclose(one.probs, correct(SAD, SAD, UNIFORM), atol=1e-6)
+    np.testing.assert_allclose(other.probs, correct(HAPPY, HAPPY, UNIFORM), atol=1e-6)
+
+
+def test_a_face_that_joins_later_has_its_own_first_seconds():
+    pipeline = _corrected(FakeClassifier(SAD, HAPPY), baseline_s=1.0)
+    pipeline.analyse(_frame((30, 80, 60)), 0.0)
+    both = _frame((30, 80, 60), (200, 80, 50))
+    for now in (1.0, 1.5):
+        old, new = pipeline.analyse(both, now)
+        np.testing.assert_allclose(old.probs, correct(HAPPY, SAD, UNIFORM), atol=1e-6)
+        np.testing.assert_allclose(new.probs, HAPPY, atol=1e-7)
+    _, new = pipeline.analyse(both, 2.0)
+    np.testing.assert_allclose(new.probs, correct(HAPPY, HAPPY, UNIFORM), atol=1e-6)
+
+
+def test_a_face_that_is_hidden_for_a_moment_keeps_its_baseline():
+    pipeline = _corrected(FakeClassifier(SAD, HAPPY), baseline_s=0.5)
+    pipeline.analyse(_frame((100, 80, 60)), 0.0)
+    assert pipeline.analyse(_frame(), 0.4) == []
+    (reading,) = pipeline.analyse(_frame((100, 80, 60)), 0.8)
+    np.testing.assert_allclose(reading.probs, correct(HAPPY, SAD, UNIFORM), atol=1e-6)
+
+
+def test_a_face_that_was_forgotten_begins_its_baseline_anew():
+    pipeline = _corrected(FakeClassifier(SAD, HAPPY), baseline_s=0.5)
+    pipeline.analyse(_frame((100, 80, 60)), 0.0)
+    for now in (0.5, 1.0, 1.5):
+        pipeline.analyse(_frame(), now)
+    (first,) = pipeline.analyse(_frame((100, 80, 60)), 2.0)
+    (second,) = pipeline.analyse(_frame((100, 80, 60)), 2.5)
+    np.testing.assert_allclose(first.probs, HAPPY, atol=1e-7)
+    np.testing.assert_allclose(second.probs, correct(HAPPY, HAPPY, UNIFORM), atol=1e-6)
+
+
+def test_what_cannot_be_read_is_no_part_of_a_baseline_and_does_not_begin_it():
+    pipeline = _corrected(FakeClassifier(SAD, HAPPY), baseline_s=1.0)
+    (far,) = pipeline.analyse(_frame((100, 80, int(MIN_FACE_PX) - 4)), 0.0)
+    near = [pipeline.analyse(_frame((100, 80, 60)), now)[0] for now in (0.5, 1.0, 1.5)]
+    assert far.label == UNCERTAIN and _ids([far, *near]) == [0] * 4
+    np.testing.assert_allclose([reading.probs for reading in near[:2]], [HAPPY, HAPPY], atol=1e-7)
+    np.testing.assert_allclose(near[2].probs, correct(HAPPY, HAPPY, UNIFORM), atol=1e-6)
+
+
+@pytest.mark.parametrize("options", [Options(half_life_s=0.0), Options.of(Settings(half_life_s=0.0), _card())])
+def test_unless_it_is_asked_for_nothing_is_corrected(options: Options):
+    pipeline = Pipeline(SpotDetector(), FakeClassifier(SAD, SAD, HAPPY), options)
+    shown = [pipeline.analyse(_frame((100, 80, 60)), 30.0 * i)[0].probs for i in range(6)]
+    np.testing.assert_array_equal(shown, [SAD, SAD] + [HAPPY] * 4)
 
 
 def test_a_face_is_cropped_as_its_detector_asks():

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from fer.labels import LABELS, UNCERTAIN
-from fer.smoothing import MARGIN, Smoother
+from fer.smoothing import FLOOR, MARGIN, Baseline, Smoother, correct
 from fer.types import Probs
 from tests.fakes import probs_of
 
@@ -135,3 +135,89 @@ def test_where_no_reading_was_good_the_last_one_is_shown_as_uncertain():
     smoothed, label = Smoother().update(SAD, 100.0, good=False)
     np.testing.assert_array_equal(smoothed, SAD)
     assert label == UNCERTAIN
+
+
+UNIFORM = np.full(len(LABELS), 1 / len(LABELS), np.float32)
+
+
+def test_a_correction_takes_half_of_a_shift_back():
+    # Four times as often sad as usual, half as often all else: factors of 1/2 and √2.
+    own = np.where(np.arange(7) == LABELS.index("sad"), 4, 0.5).astype(np.float32) / 7
+    corrected = correct(_two(0.5, 0.5), own, UNIFORM)
+    assert corrected.dtype == np.float32
+    assert corrected[LABELS.index("sad")] == pytest.approx(0.5 / (0.5 + np.sqrt(2)))
+    assert corrected[LABELS.index("happy")] == pytest.approx(np.sqrt(2) / (0.5 + np.sqrt(2)))
+
+
+def test_a_face_that_reads_sad_at_rest_is_less_sad_later_and_still_sad_where_it_is_more_so():
+    own, usual = _two(0.02, 0.6), probs_of("neutral", 0.6)
+    assert LABELS[int(correct(own, own, usual).argmax())] != "sad"
+    assert LABELS[int(correct(probs_of("sad", 0.9), own, usual).argmax())] == "sad"
+
+
+@given(probs, probs)
+def test_a_face_that_reads_as_neutral_faces_do_is_left_alone(row: Probs, usual: Probs):
+    np.testing.assert_allclose(correct(row, usual, usual), row, atol=1e-6)
+
+
+@given(hnp.arrays(np.float64, (3, 7), elements=st.floats(0.001, 1)), probs, probs)
+def test_corrected_readings_are_probabilities_whatever_the_baseline(rows: np.ndarray, own: Probs, usual: Probs):
+    read = (rows / rows.sum(1, keepdims=True)).astype(np.float32)
+    corrected = correct(read, own, usual)
+    assert corrected.shape == (3, 7) and (corrected >= 0).all()
+    np.testing.assert_allclose(corrected.sum(1), 1, atol=1e-5)
+    np.testing.assert_allclose(corrected, [correct(row, own, usual) for row in read], atol=1e-6)
+
+
+@given(probs, probs, probs)
+def test_what_a_face_shows_more_than_usual_never_gains_on_what_it_shows_less(row: Probs, own: Probs, usual: Probs):
+    shift = np.maximum(own, FLOOR) / np.maximum(usual, FLOOR)
+    more, less = int(shift.argmax()), int(shift.argmin())
+    before, after = row[more] / row[less], correct(row, own, usual)
+    assert after[more] / after[less] <= before * (1 + 1e-4)
+
+
+def test_an_expression_that_was_never_shown_at_rest_is_not_blown_up():
+    never = np.eye(7, dtype=np.float32)[LABELS.index("neutral")]
+    corrected = correct(UNIFORM, never, UNIFORM)
+    assert np.isfinite(corrected).all()
+    assert corrected[0] / corrected[-1] == pytest.approx(np.sqrt((1 / 7 / FLOOR) / (1 / 7)), rel=1e-4)
+    np.testing.assert_allclose(correct(never, UNIFORM, never), never, atol=1e-6)
+
+
+def test_the_first_seconds_are_given_back_as_they_are_and_what_follows_is_corrected_by_their_mean():
+    baseline, rest = Baseline(2.0, UNIFORM), [SAD, SAD, HAPPY, SAD]
+    for i, row in enumerate(rest):
+        np.testing.assert_array_equal(baseline.update(row, 100 + 0.5 * i), row)
+    own = np.mean(rest, axis=0)
+    for now in (102.0, 102.5, 200.0):
+        np.testing.assert_allclose(baseline.update(HAPPY, now), correct(HAPPY, own, UNIFORM), atol=1e-6)
+
+
+def test_later_readings_do_not_move_a_baseline():
+    one, other = Baseline(1.0, UNIFORM), Baseline(1.0, UNIFORM)
+    one.update(SAD, 0.0), other.update(SAD, 0.0)
+    for i in range(50):
+        one.update(HAPPY, 1.0 + i)
+    np.testing.assert_array_equal(one.update(SAD, 60.0), other.update(SAD, 60.0))
+
+
+def test_a_baseline_begins_with_its_first_reading_and_not_with_the_epoch():
+    baseline = Baseline(1.0, UNIFORM)
+    np.testing.assert_array_equal(baseline.update(SAD, 1.7e9), SAD)
+    np.testing.assert_array_equal(baseline.update(SAD, 1.7e9 + 0.9), SAD)
+    assert (baseline.update(SAD, 1.7e9 + 1.0) != SAD).any()
+
+
+def test_one_reading_is_baseline_enough_where_no_other_came_in_time():
+    baseline = Baseline(5.0, UNIFORM)
+    baseline.update(SAD, 0.0)
+    np.testing.assert_allclose(baseline.update(HAPPY, 60.0), correct(HAPPY, SAD, UNIFORM), atol=1e-6)
+
+
+def test_learning_a_baseline_leaves_the_readings_it_was_handed_alone():
+    row = SAD.copy()
+    baseline = Baseline(2.0, UNIFORM)
+    for now in (0.0, 1.0, 2.0):
+        baseline.update(row, now)
+    np.testing.assert_array_equal(row, SAD)

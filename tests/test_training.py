@@ -27,7 +27,7 @@ def test_training_exports_a_model_with_its_card_and_resumes_after_a_kill(tmp_pat
     from fer import classify, training
 
     data, out = faces(16), tmp_path / "tiny"
-    recipe = training.Recipe(epochs=2, batch_size=8, precision="float32")
+    recipe = training.Recipe(epochs=2, batch_size=8, width=8, precision="float32")
 
     class Killed(Exception):
         pass
@@ -45,9 +45,10 @@ def test_training_exports_a_model_with_its_card_and_resumes_after_a_kill(tmp_pat
     assert (tmp_path / "tiny.checkpoint.keras").exists()
 
     card = training.train(data, data, votes(data), recipe, out, "made up")
-    epochs = (tmp_path / "tiny.history.csv").read_text().splitlines()
-    assert [line.split(",")[0] for line in epochs] == ["epoch", "0", "1"]
-    assert not (tmp_path / "tiny.checkpoint.keras").exists()
+    run = json.loads((tmp_path / "tiny.run.json").read_text())
+    assert [epoch["epoch"] for epoch in run["epochs"]] == [0, 1] and run["seconds"] > 0
+    assert run["recipe"]["seed"] == 1 and run["sha256"] == card.sha256
+    assert {path.name for path in tmp_path.iterdir()} == {f"tiny.{e}" for e in ("keras", "tflite", "json", "run.json")}
 
     model = classify.load(out)
     assert model.card == card
@@ -64,7 +65,57 @@ def test_without_votes_the_network_has_one_head(tmp_path: Path) -> None:
     from fer import classify, training
 
     data = faces(8)  # fewer than one batch
-    recipe = training.Recipe(epochs=1, precision="float32")
+    recipe = training.Recipe(epochs=1, width=8, precision="float32")
     card = training.train(data, data, {}, recipe, tmp_path / "one", "made up")
     assert card.outputs == ["fer2013"]
     assert classify.load(tmp_path / "one").probs(data.images[..., None]).shape == (8, 7)
+
+
+def test_the_fused_normalisation_does_what_keras_does() -> None:
+    import keras
+
+    from fer import training
+
+    x = np.random.default_rng(0).normal(3, 2, (16, 4, 4, 5)).astype(np.float32)
+    fused, plain = training.FusedBatchNormalization(), keras.layers.BatchNormalization()
+    for _ in range(3):
+        np.testing.assert_allclose(fused(x, training=True), plain(x, training=True), atol=1e-4)
+    # The kernel estimates the variance of the population (n / (n - 1)), Keras that of the batch.
+    for ours, theirs in zip(fused.get_weights(), plain.get_weights(), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=5e-3)
+    np.testing.assert_allclose(fused(x), plain(x), rtol=5e-3, atol=5e-3)
+
+
+def test_a_portable_network_reads_as_the_one_it_was_made_of(tmp_path: Path) -> None:
+    import keras
+
+    from fer import training
+
+    recipe = training.Recipe(width=8, precision="float32")
+    data = faces(8)
+    model, portable = training.build(recipe), training.build(recipe, portable=True)
+    portable.set_weights(model.get_weights())
+    assert not any(isinstance(layer, training.FusedBatchNormalization) for layer in portable.layers)
+    x = data.images[..., None].astype(np.float32)
+    np.testing.assert_allclose(model(x)["fer2013"], portable(x)["fer2013"], atol=1e-5)
+    training._save(portable, tmp_path / "kept.keras")
+    kept = keras.models.load_model(tmp_path / "kept.keras")
+    np.testing.assert_allclose(kept(x)["fer2013"], portable(x)["fer2013"], atol=1e-6)
+    np.testing.assert_allclose(kept(x)["fer2013"], model(x)["fer2013"], atol=2e-3)
+
+
+def test_a_taught_network_learns_half_from_labels_and_half_from_its_teacher(tmp_path: Path) -> None:
+    from fer import training
+
+    data = faces(8)
+    teacher = training.build(training.Recipe(width=8, precision="float32"), portable=True)
+    teacher.save(tmp_path / "teacher.keras")
+    said = training.taught(tmp_path / "teacher.keras", data)
+    images = data.images[..., None].astype(np.float32)
+    both = [teacher(x)["ferplus"].numpy() for x in (images, images[:, :, ::-1])]
+    np.testing.assert_allclose(said["ferplus"], (both[0] + both[1]) / 2, atol=1e-5)
+    recipe = training.Recipe(batch_size=8, teacher=str(tmp_path / "teacher.keras"))
+    batches = training.Batches(data, votes(data), recipe)
+    labels = training.targets(data, votes(data), recipe.label_smoothing)[0]["fer2013"]
+    _, wanted, _ = batches[0]
+    np.testing.assert_allclose(wanted["fer2013"], (labels / 2 + said["fer2013"] / 2)[batches._order], atol=1e-5)
