@@ -164,16 +164,15 @@ def _compare(args: argparse.Namespace, settings: Settings) -> None:
     recipe = training.Recipe(epochs=3 if args.quick else args.epochs, width=32 if args.quick else 64)
     args.out.parent.mkdir(parents=True, exist_ok=True)
     print(f"{len(train)} training and {len(test)} test images, {recipe.epochs} epochs.")
-    heading = (
-        f"{'':22}{'accuracy':>9}{'95% interval':>15}{'macro F1':>10}{'parameters':>12}{'ms/face':>9}{'training':>10}"
-    )
-    print(heading)
     entries = []
     for name in args.models or zoo.ZOO:
+        print(f"\n{name}", flush=True)
         entries.append(zoo.compare(name, train, test, recipe, args.imagenet))
-        _print_entry(entries[-1])
     entries.append(zoo.shipped(classify.load(settings.model), test))
-    _print_entry(entries[-1])
+    columns = ("", "accuracy", "95% interval", "macro F1", "parameters", "ms/face", "training")
+    print("\n{:22}{:>9}{:>15}{:>10}{:>12}{:>9}{:>10}".format(*columns))
+    for entry in entries:
+        _print_entry(entry)
     rows = [asdict(entry) for entry in entries]
     with args.out.with_suffix(".csv").open("w", newline="") as file:
         table = csv.DictWriter(file, rows[0])

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from fer import dataset
-from fer.dataset import Dataset, balance, load, load_votes, majority
+from fer.dataset import Dataset, balance, draw, load, load_votes, majority
 from fer.errors import DataError
 from fer.labels import LABELS
 
@@ -230,6 +230,36 @@ def test_a_split_without_images_is_refused_by_name(tmp_path: Path):
 def test_the_balance_names_every_label_and_how_many_images_it_has(tmp_path: Path):
     counts = balance(load(_csv(tmp_path, _rows(9, ("Training",))), "train"))
     assert counts == {label: 2 if i < 2 else 1 for i, label in enumerate(LABELS)}
+
+
+def _numbered(n: int) -> Dataset:
+    """Faces whose grey, label and name all tell their number."""
+    images = np.tile(np.arange(n, dtype=np.uint8)[:, None, None], (1, 48, 48))
+    return Dataset(images, np.arange(n) % len(LABELS), tuple(f"fer{i:07d}.png" for i in range(n)), ("row 7: damaged",))
+
+
+def test_what_is_drawn_are_faces_with_their_own_labels_and_names_and_none_twice():
+    drawn = draw(_numbered(200), 60)
+    numbers = drawn.images[:, 0, 0].tolist()
+    assert len(drawn) == len(set(numbers)) == 60
+    assert drawn.labels.tolist() == [i % len(LABELS) for i in numbers]
+    assert drawn.names == tuple(f"fer{i:07d}.png" for i in numbers)
+    assert drawn.skipped == ("row 7: damaged",)
+    assert (drawn.images.dtype, drawn.labels.dtype) == (np.uint8, np.int64)
+
+
+def test_faces_are_drawn_from_everywhere_and_the_same_every_time():
+    numbers = draw(_numbered(200), 60).images[:, 0, 0]
+    np.testing.assert_array_equal(numbers, draw(_numbered(200), 60).images[:, 0, 0])
+    assert 70 < numbers.mean() < 130, "the files lie in the order of their labels: the first would be of one label"
+    np.testing.assert_array_equal(numbers[:20], draw(_numbered(200), 20).images[:, 0, 0])
+
+
+@pytest.mark.parametrize("n", [5, 6, 1000])
+def test_there_is_no_more_to_draw_than_there_is(n: int):
+    data = _numbered(5)
+    assert _by_name(draw(data, n)) == _by_name(data)
+    np.testing.assert_array_equal(data.images, _numbered(5).images)
 
 
 # The heading of FER+'s own file: its labels have other names and another order.
