@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from fer import classify, evaluation, metrics
 from fer.augment import augment
 from fer.dataset import Dataset, balance
+from fer.errors import ModelError
 from fer.labels import LABELS
 from fer.preprocess import CROP_PX
 
@@ -206,8 +207,14 @@ def taught(teacher: Path, data: Dataset) -> PerHead:
     """What a trained model says of each image and of its mirror image, on average (n, 7): softer, less noisy labels.
 
     Born-again networks (Furlanello et al. 2018): a network that also learns from one before it becomes better.
+    Raises ModelError where the file is no such model.
     """
-    model = keras.models.load_model(teacher, compile=False)
+    try:
+        model = keras.models.load_model(teacher, compile=False)
+    except (OSError, ValueError, TypeError) as error:
+        raise ModelError(f"The teacher {teacher} cannot be used: {str(error).splitlines()[0]}") from error
+    if not isinstance(model.output, dict) or HEADS[0] not in model.output or model.input_shape[1:] != (48, 48, 1):
+        raise ModelError(f"The teacher {teacher} is not a model of this project: it lacks the head {HEADS[0]!r}.")
     images = data.images[..., None].astype(np.float32)
     ways = [model.predict(x, batch_size=256, verbose=0) for x in (images, images[:, :, ::-1])]
     return {head: (ways[0][head] + ways[1][head]) / 2 for head in HEADS if head in model.output}
@@ -245,15 +252,13 @@ def fit(
 ) -> keras.Model:
     """A network trained on `data`: its averaged weights, in float32 and of plain layers.
 
+    What the progress bar says of `validation` is said of the last weights: the average comes at the end.
     With `checkpoint`, its state is written there after each epoch, and read from there by the same recipe.
     """
     keras.utils.set_random_seed(recipe.seed)
     batches = Batches(data, votes, recipe)
     model, first_epoch = _start(recipe, body, len(batches), bool(votes), checkpoint)
-    callbacks = [
-        keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: batches.start(epoch)),
-        keras.callbacks.SwapEMAWeights(),
-    ]
+    callbacks = [keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: batches.start(epoch))]
     if history:
         callbacks += [_Clock(), keras.callbacks.CSVLogger(history, append=first_epoch > 0)]
     if checkpoint:

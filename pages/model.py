@@ -11,8 +11,8 @@ with ui.errors_shown():
 
 st.markdown(
     f"Faces are found with **{choice.name}** and read by **{card.name}**, a convolutional network with "
-    f"{card.parameters / 1e6:.1f} million parameters, trained by this project on {card.data['train']['n']:,} faces "
-    f"of {card.data['source']}."
+    f"{card.parameters / 1e6:.1f} million parameters, trained by this project on {card.data['train']['n']:,} labelled "
+    f"faces ({card.data['source']})."
 )
 if choice.notice:
     st.warning(choice.notice, icon=":material/face:")

@@ -4,6 +4,7 @@ import csv
 import json
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import cv2
@@ -12,6 +13,7 @@ import pytest
 
 from fer.__main__ import main
 from fer.labels import LABELS
+from fer.robustness import CONDITIONS
 from tests.conftest import ROOT
 from tests.videos import record
 
@@ -100,6 +102,126 @@ def test_evaluate_in_words(kaggle: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert "accuracy          14.29%" in capsys.readouterr().out
 
 
+@pytest.fixture
+def archive(tmp_path: Path, face_crop: np.ndarray) -> Path:
+    """A tiny zip in Kaggle's layout: of the test split, two faces of four are in the training split as well."""
+    grey = cv2.resize(cv2.cvtColor(face_crop, cv2.COLOR_BGR2GRAY), (48, 48), interpolation=cv2.INTER_AREA)
+    noise = np.random.default_rng(8).integers(0, 256, (4, 48, 48)).astype(np.uint8)
+    faces = {
+        "train/happy/fer0000001.png": grey,
+        "train/sad/fer0000002.png": noise[0],
+        "train/neutral/fer0000003.png": noise[1],
+        "test/happy/fer0000004.png": grey,
+        "test/neutral/fer0000005.png": grey[:, ::-1],
+        "test/happy/fer0000006.png": grey[::-1],
+        "test/sad/fer0000007.png": noise[2],
+    }
+    with zipfile.ZipFile(tmp_path / "faces.zip", "w") as written:
+        for name, image in faces.items():
+            written.writestr(name, cv2.imencode(".png", image)[1].tobytes())
+    return tmp_path / "faces.zip"
+
+
+def test_audit_prints_one_document(archive: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("audit", "--data", archive, "--json") == 0
+    result = json.loads(capsys.readouterr().out)
+    counts = {key: result[key] for key in ("n", "twins", "exact", "mirrored", "relabelled")}
+    assert counts == {"n": 4, "twins": 2, "exact": 1, "mirrored": 1, "relabelled": 1}
+    assert set(result) == {*counts, "accuracy", "without_twins", "interval"}
+    low, high = result["interval"]
+    assert 0 <= low <= result["without_twins"] <= high <= 1
+
+
+def test_audit_in_words(archive: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("audit", "--data", archive, "--split", "test") == 0
+    out = capsys.readouterr().out
+    assert "2 of 4 images (50.0%) of test are in train as well:" in out
+    assert "1 pixel by pixel, 1 mirrored, 1 under another label." in out
+    assert "on the 2 without a twin" in out and out.startswith("2 of 4") and "classmood48: accuracy" in out
+
+
+def test_a_split_is_all_its_own_twin(archive: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("audit", "--data", archive, "--split", "train", "--json") == 0
+    result = json.loads(capsys.readouterr().out)
+    assert (result["n"], result["twins"], result["exact"], result["interval"]) == (3, 3, 3, [0.0, 1.0])
+
+
+def test_evaluate_under_conditions_prints_one_document_and_writes_a_folder(
+    archive: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "new" / "folder"
+    assert run("evaluate", "--data", archive, "--conditions", "--out", out, "--json") == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["n"] == 4 and list(result["precision"]) == list(LABELS)
+    assert sum(n for _, _, n in result["reliability"]) == 4
+    assert result["interval"][0] <= result["accuracy"] <= result["interval"][1]
+    names = [row["name"] for row in result["conditions"]]
+    assert names == ["as they are", *CONDITIONS]
+    assert all(set(row) == {"name", "accuracy", "drop", "with_baseline"} for row in result["conditions"])
+    assert result["conditions"][0]["accuracy"] == result["accuracy"]
+    assert sorted(path.name for path in out.iterdir()) == ["benchmark.html", "confusion.csv"]
+
+
+def test_what_evaluate_writes_is_what_it_prints(
+    archive: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "confusion.csv").write_text("old")
+    assert run("evaluate", "--data", archive, "--out", tmp_path / "out", "--json") == 0
+    result = json.loads(capsys.readouterr().out)
+    table = list(csv.DictReader((tmp_path / "out" / "confusion.csv").open()))
+    assert [row["label"] for row in table] == list(LABELS)
+    assert [[int(row[label]) for label in LABELS] for row in table] == result["confusion"]
+    page = (tmp_path / "out" / "benchmark.html").read_text(encoding="utf-8")
+    assert f"{result['accuracy']:.1%}" in page and "classmood48" in page and "On a webcam" not in page
+    assert page.count("<figure>") == round(4 * (1 - result["accuracy"])) > 0
+
+
+def test_without_being_asked_evaluate_measures_no_conditions_and_writes_nothing(
+    archive: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("evaluate", "--data", archive, "--json") == 0
+    assert "conditions" not in json.loads(capsys.readouterr().out)
+    assert [path.name for path in tmp_path.iterdir()] == ["faces.zip"]
+
+
+def test_evaluate_under_conditions_in_words(archive: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("evaluate", "--data", archive, "--conditions", "--out", tmp_path / "out") == 0
+    out = capsys.readouterr().out
+    rows = {name: line for line in out.splitlines() for name in CONDITIONS if line.strip().startswith(name + " ")}
+    assert list(rows) == list(CONDITIONS) and all(line.count("%") == 3 for line in rows.values())
+    assert "95% confidence" in out and "with a neutral baseline" in out
+    assert f"Written: {tmp_path / 'out' / 'confusion.csv'}" in out
+
+
+def test_a_split_that_there_is_not_cannot_be_audited(archive: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for split, culprit in (("best", "no split 'best'"), ("private", "no image for the split 'private'")):
+        assert run("audit", "--data", archive, "--split", split) == 2
+        captured = capsys.readouterr()
+        assert captured.out == "" and captured.err.count("\n") == 1 and culprit in captured.err
+
+
+def test_a_folder_that_cannot_be_made_is_named(
+    archive: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "taken").touch()
+    assert run("evaluate", "--data", archive, "--out", tmp_path / "taken", "--json") == 2
+    captured = capsys.readouterr()
+    assert captured.out == "" and captured.err.count("\n") == 1
+    assert captured.err.startswith(f"fer: {tmp_path / 'taken'}: ")
+
+
+@pytest.mark.training
+@pytest.mark.filterwarnings("default")
+def test_a_model_that_there_is_not_cannot_be_compared(
+    archive: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("compare", "majority", "oracle", "--data", archive, "--out", tmp_path / "table.csv") == 2
+    captured = capsys.readouterr()
+    assert captured.out == "" and not (tmp_path / "table.csv").exists()
+    assert captured.err.splitlines()[-1].startswith("fer: There is no model 'oracle' to compare; there are ")
+
+
 def test_analyze_writes_the_timeline_the_faces_and_a_report_that_needs_no_network(
     tmp_path: Path, astronaut: np.ndarray, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -148,6 +270,11 @@ def test_bench_prints_medians(capsys: pytest.CaptureFixture[str]) -> None:
         (("evaluate", "--data", "{tmp}", "--split", "best"), "'best'"),
         (("evaluate", "--data", "{tmp}/text.jpg"), "no column"),
         (("evaluate", "--data", "{tmp}", "--model", "{tmp}/none"), "none.json"),
+        (("evaluate", "--data", "{tmp}/missing.zip", "--conditions", "--out", "{tmp}/o"), "missing.zip"),
+        (("audit", "--data", "{tmp}/missing.zip"), "missing.zip"),
+        (("audit", "--data", "{tmp}"), "no image for the split 'train'"),
+        (("audit", "--data", "{tmp}/text.jpg"), "no column"),
+        (("audit", "--data", "{tmp}", "--model", "{tmp}/none"), "none.json"),
         (("bench", "everything"), "'everything'"),
     ],
 )
@@ -164,7 +291,17 @@ def test_bad_input_is_one_sentence_and_exit_2(
     assert not list(tmp_path.glob("o/*"))
 
 
-@pytest.mark.parametrize("words", [(), ("dance",), ("train",), ("train", "--data", "x", "--out", "y", "--epochs", "0")])
+@pytest.mark.parametrize(
+    "words",
+    [
+        (),
+        ("dance",),
+        ("train",),
+        ("train", "--data", "x", "--out", "y", "--epochs", "0"),
+        ("audit",),
+        ("compare", "ours"),
+    ],
+)
 def test_wrong_words_exit_with_2(words: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
         run(*words)

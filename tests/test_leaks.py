@@ -115,6 +115,13 @@ def test_what_is_made_of_a_face_but_is_not_the_same_picture_is_no_twin(other: ob
     assert find(np.ascontiguousarray(other(face))[None], face[None]) == []  # type: ignore[operator]
 
 
+def test_pictures_that_are_alike_from_afar_only_are_no_twins():
+    coarse, fine = _textures(30, 1).astype(float), np.random.default_rng(2).normal(0, 20, (2, 30, 48, 48))
+    some, others = np.clip(coarse + fine, 0, 255).astype(np.uint8)
+    assert np.bitwise_count(leaks.hashes(some) ^ leaks.hashes(others)).min() <= leaks.MAX_BITS
+    assert find(some, others) == []
+
+
 @pytest.mark.parametrize("grey", [0, 77, 255])
 def test_a_flat_image_shows_nothing_and_is_nobodys_twin(grey: int, face: np.ndarray):
     flat = np.full((2, 48, 48), grey, np.uint8)

@@ -119,3 +119,16 @@ def test_a_taught_network_learns_half_from_labels_and_half_from_its_teacher(tmp_
     labels = training.targets(data, votes(data), recipe.label_smoothing)[0]["fer2013"]
     _, wanted, _ = batches[0]
     np.testing.assert_allclose(wanted["fer2013"], (labels / 2 + said["fer2013"] / 2)[batches._order], atol=1e-5)
+
+
+def test_a_teacher_that_is_none_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    import keras
+
+    from fer import training
+    from fer.errors import ModelError
+
+    (tmp_path / "broken.keras").write_bytes(b"no model")
+    keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)]).save(tmp_path / "other.keras")
+    for name in ("absent", "broken", "other"):
+        with pytest.raises(ModelError, match=f"The teacher .*{name}.keras"):
+            training.taught(tmp_path / f"{name}.keras", faces(2))
