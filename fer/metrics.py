@@ -75,7 +75,7 @@ def most_confused(counts: Sequence[Sequence[int]], most: int = 3) -> list[tuple[
     """The commonest mistakes of a confusion matrix: label, reading, share of the label's faces."""
     shares = np.asarray(counts, float) / np.maximum(np.sum(counts, axis=1, keepdims=True), 1)
     np.fill_diagonal(shares, 0.0)
-    order = np.argsort(-shares, axis=None, kind="stable")[:most]
+    order = np.argsort(-shares, axis=None, kind="stable")[: min(most, np.count_nonzero(shares))]
     pairs = [divmod(int(i), len(LABELS)) for i in order]
     return [(LABELS[truth], LABELS[reading], float(shares[truth, reading])) for truth, reading in pairs]
 

@@ -17,6 +17,7 @@ from fer.types import Crops, Face, Frame, Reading
 
 MIN_FACE_PX = 20.0  # smaller faces are followed, but what they show is a guess
 MIN_CONTRAST = 6.0  # the standard deviation of grey below which a crop shows nothing
+UNIFORM = (1 / len(LABELS),) * len(LABELS)
 MAX_REGIONS = 4  # around more faces than that a full search is cheaper
 
 
@@ -30,11 +31,11 @@ class Options:
     half_life_s: float = 1.0
     floor: float = 0.4
     baseline_s: float = 0.0
-    resting: tuple[float, ...] = ()
+    resting: tuple[float, ...] = UNIFORM
 
     @classmethod
     def of(cls, settings: Settings, card: Card) -> "Options":
-        resting = tuple(card.metrics.get("resting") or [1 / len(LABELS)] * len(LABELS))
+        resting = tuple(card.metrics.get("resting") or UNIFORM)
         return cls(settings.half_life_s, settings.confidence_floor, settings.baseline_s, resting)
 
 

@@ -72,7 +72,7 @@ def benchmark(
     parts = [_boxes(figures), chart.to_html(inline=True, fullhtml=False, output_div="charts")]
     if conditions:
         rows = "".join(
-            f"<tr><td>{escape(c.name)}<td>{c.accuracy:.1%}<td>{-c.drop:+.1%}<td>{c.with_baseline:.1%}"
+            f"<tr><td>{escape(c.name)}<td>{c.accuracy:.1%}<td>{0 - c.drop:+.1%}<td>{c.with_baseline:.1%}"
             for c in conditions
         )
         heading = "<tr><th>condition<th>accuracy<th>change<th>with a neutral baseline"

@@ -34,7 +34,7 @@ def _noisy(image: NDArray[np.uint8], number: int) -> NDArray[np.uint8]:
 
 def _noisy_by(image: NDArray[np.float32], sigma: float, number: int) -> NDArray[np.uint8]:
     noise = np.random.default_rng(number).normal(0, sigma, image.shape)
-    return np.asarray(np.clip(image + noise, 0, 255), np.uint8)
+    return np.asarray(np.clip(np.rint(image + noise), 0, 255), np.uint8)
 
 
 def _turned(image: NDArray[np.uint8], number: int) -> NDArray[np.uint8]:

@@ -69,7 +69,7 @@ class Baseline:
     def update(self, probs: Probs, now: float) -> Probs:
         """Take in a reading (7,) made at `now`; returns it as it is until the first seconds are over."""
         self._begun = now if self._begun is None else self._begun
-        if now - self._begun < self._length_s:
+        if abs(now - self._begun) < self._length_s or not self._n:
             self._sum, self._n = self._sum + probs, self._n + 1
             return probs
         return correct(probs, np.asarray(self._sum / self._n, np.float32), self._usual)

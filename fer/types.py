@@ -91,6 +91,21 @@ class Presence:
 
 
 @dataclass(frozen=True, slots=True)
+class Signal:
+    """What a student said by a tap: one of signals.KINDS, given at `at` and standing until `until`, POSIX seconds.
+
+    `name` is what the student typed with it, or empty.
+    """
+
+    class_id: int
+    stream_id: str
+    kind: str
+    at: float
+    until: float
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Classroom:
     """A class as students and instructor know it. `ended_at` is None while it is open."""
 

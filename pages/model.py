@@ -41,10 +41,9 @@ for note in card.notes:
     st.caption(note)
 
 st.subheader("What it gets right, and what it takes for what")
-worst = [
-    f"{share:.0%} of **{label}** faces as {reading}" for label, reading, share in most_confused(figures["confusion"])
-]
-st.markdown(f"Most often it reads {', '.join(worst[:-1])} and {worst[-1]}.")
+if worst := most_confused(figures["confusion"]):
+    pairs = [f"{share:.0%} of **{label}** faces as {reading}" for label, reading, share in worst]
+    st.markdown(f"Most often it reads {', '.join(pairs[:-1])}{' and ' if pairs[:-1] else ''}{pairs[-1]}.")
 scores, mistakes = st.columns(2, gap="large")
 with scores:
     st.caption(
@@ -64,7 +63,11 @@ with webcam:
     st.subheader("On a webcam")
     st.caption("The same held-out faces, made worse in one way at a time")
     rows = [
-        {"condition": row["name"], "accuracy": f"{row['accuracy']:.1%}", "change": f"{-100 * row['drop']:+.1f} points"}
+        {
+            "condition": row["name"],
+            "accuracy": f"{row['accuracy']:.1%}",
+            "change": f"{0 - 100 * row['drop']:+.1f} points",
+        }
         for row in figures["conditions"]
     ]
     rows[0]["change"] = ""

@@ -13,7 +13,20 @@ from tests.conftest import ROOT
 # A module may import from its own group and from those above it.
 GROUPS = (
     ("labels", "types", "errors", "config"),
-    ("boxes", "preprocess", "smoothing", "aggregate", "metrics", "charts", "augment", "draw", "robustness", "leaks"),
+    (
+        "boxes",
+        "preprocess",
+        "smoothing",
+        "aggregate",
+        "metrics",
+        "charts",
+        "augment",
+        "draw",
+        "robustness",
+        "leaks",
+        "signals",
+        "policy",
+    ),
     ("dataset", "detect", "classify", "track", "store"),
     ("evaluation", "pipeline", "photo", "video", "training", "report", "zoo"),
     ("live",),

@@ -188,3 +188,14 @@ def test_a_hash_does_not_ask_how_light_a_picture_is(gain: float, offset: int):
     textures = np.clip(_textures(5), 20, 210)
     apart = np.bitwise_count(leaks.hashes(textures) ^ leaks.hashes(_lit(textures, gain, offset)))
     assert apart.max() <= leaks.MAX_BITS
+
+
+def test_of_two_twins_the_exact_one_wins_however_near_the_other_is():
+    rng = np.random.default_rng(5)
+    for _ in range(20):
+        exact = cv2.GaussianBlur(rng.integers(0, 250, (48, 48)).astype(np.uint8), (0, 0), 4)
+        exact = cv2.normalize(exact, None, 10, 240, cv2.NORM_MINMAX)
+        near = exact.copy()
+        near[0, 0] += 1
+        (leak,) = find(exact[None], np.stack([near, exact, exact[:, ::-1], exact]))
+        assert (leak.train, leak.correlation, leak.mirrored) == (1, 1.0, False)

@@ -224,3 +224,8 @@ def test_the_ferplus_figure_is_that_of_its_own_head_where_there_is_one():
 def test_without_a_single_vote_the_ferplus_figure_is_nought_of_none():
     result = evaluate(np.array([HAPPY]), _sure([HAPPY]), np.array([-1]))
     assert (result.ferplus_n, result.ferplus_accuracy) == (0, 0.0)
+
+
+def test_without_a_mistake_nothing_is_confused():
+    assert most_confused(np.diag([5] * 7).tolist()) == []
+    assert most_confused(np.zeros((7, 7), int).tolist()) == []

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from fer.types import Bucket, Classroom, Presence, Slot
+from fer.types import Bucket, Classroom, Presence, Signal, Slot
 
 
 class Store(Protocol):
@@ -47,6 +47,18 @@ class Store(Protocol):
 
     def presences(self, class_id: int, since: float) -> list[Presence]:
         """The streams heard of at or after `since`."""
+        ...
+
+    def give(self, signal: Signal) -> None:
+        """Keep what a student says; it takes the place of the same kind of signal that still stands."""
+        ...
+
+    def take_back(self, class_id: int, stream_id: str, kinds: Sequence[str], now: float) -> None:
+        """What the student says of these kinds stands no longer."""
+        ...
+
+    def signals(self, class_id: int, since: float) -> list[Signal]:
+        """What was said and stood at or after `since`, in the order in which it was said."""
         ...
 
     def purge(self, before: float) -> int:

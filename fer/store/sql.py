@@ -17,7 +17,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 from fer.errors import ClassError, StoreError
 from fer.labels import LABELS
 from fer.store import codes
-from fer.types import Bucket, Classroom, Presence, Slot
+from fer.types import Bucket, Classroom, Presence, Signal, Slot
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 LOCK_WAIT_S = 2.0
@@ -55,6 +55,17 @@ presences = sa.Table(
     sa.Column("stream_id", sa.String(40), primary_key=True),
     sa.Column("seen_at", sa.Float(53), nullable=False),
     sa.Column("n_faces", sa.Integer, nullable=False),
+)
+signals = sa.Table(
+    "signals",
+    metadata,
+    sa.Column("class_id", sa.Integer, primary_key=True),
+    sa.Column("at", sa.Float(53), primary_key=True),
+    sa.Column("stream_id", sa.String(40), primary_key=True),
+    sa.Column("kind", sa.String(16), primary_key=True),
+    sa.Column("until", sa.Float(53), nullable=False),
+    sa.Column("name", sa.String(80), nullable=False),
+    sqlite_with_rowid=False,
 )
 
 INSERTS: dict[str, Callable[[sa.Table], Any]] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
@@ -116,12 +127,12 @@ class SqlStore:
 
     def delete_class(self, class_id: int) -> None:
         with self._begin() as connection:
-            for table in (buckets, presences, classes):
+            for table in (buckets, presences, signals, classes):
                 connection.execute(sa.delete(table).where(table.c.class_id == class_id))
 
     def delete_stream(self, class_id: int, stream_id: str) -> None:
         with self._begin() as connection:
-            for table in (buckets, presences):
+            for table in (buckets, presences, signals):
                 mine = (table.c.class_id == class_id) & (table.c.stream_id == stream_id)
                 connection.execute(sa.delete(table).where(mine))
 
@@ -137,6 +148,31 @@ class SqlStore:
                 connection.execute(self._upsert(presences, "seen_at"), known)
             if left:
                 connection.execute(sa.delete(presences).where(presences.c.stream_id.in_(left)))
+
+    def give(self, signal: Signal) -> None:
+        with self._begin() as connection:
+            if signal.at < self._ended(connection, {signal.class_id}).get(signal.class_id, -np.inf):
+                self._take_back(connection, signal.class_id, signal.stream_id, signal.kind, signal.at)
+                row = {column.name: getattr(signal, column.name) for column in signals.c}
+                connection.execute(self._upsert(signals, "until"), [row])
+
+    def take_back(self, class_id: int, stream_id: str, kinds: Sequence[str], now: float) -> None:
+        with self._begin() as connection:
+            for kind in kinds:
+                self._take_back(connection, class_id, stream_id, kind, now)
+
+    @staticmethod
+    def _take_back(connection: sa.Connection, class_id: int, stream_id: str, kind: str, now: float) -> None:
+        s = signals.c
+        mine = (s.class_id == class_id) & (s.stream_id == stream_id) & (s.kind == kind)
+        connection.execute(sa.update(signals).where(mine, s.until > now).values(until=now))
+
+    def signals(self, class_id: int, since: float) -> list[Signal]:
+        s = signals.c
+        columns = sa.select(s.class_id, s.stream_id, s.kind, s.at, s.until, s.name).order_by(s.at)
+        with self._begin() as connection:
+            rows = connection.execute(columns.where(s.class_id == class_id, s.until > since))
+            return [Signal(*row) for row in rows]
 
     def slots(self, class_id: int, since: float) -> list[Slot]:
         means = [sa.func.avg(buckets.c[label]) for label in LABELS]

@@ -1,0 +1,56 @@
+"""What students say themselves, by a tap: which signals there are, how long they stand, how many stand now."""
+
+import math
+from collections.abc import Iterable
+from types import MappingProxyType
+
+from fer.types import Signal
+
+FADE_S = 60.0
+# What a student may say, how it is shown, and what it takes back.
+KINDS = MappingProxyType(
+    {
+        "got it": ("👍", "Got it", ("lost",)),
+        "lost": ("🧭", "Lost", ("got it",)),
+        "slower": ("🐢", "Slower", ("faster",)),
+        "faster": ("🐇", "Faster", ("slower",)),
+        "help": ("✋", "I'd like help", ()),
+    }
+)
+HELD = ("slower", "faster")  # until they are cleared; the others fade
+MOST_TAPS, TAPS_S = 8, 20.0
+NAME_CHARS = 40
+
+
+def signal(class_id: int, stream_id: str, kind: str, now: float, name: str = "") -> Signal:
+    """A signal of KINDS given at `now`; the name, which only "help" may carry, is cut to NAME_CHARS."""
+    if kind not in KINDS:
+        raise ValueError(f"there is no signal {kind!r}")
+    until = math.inf if kind in HELD else now + FADE_S
+    return Signal(class_id, stream_id, kind, now, until, " ".join(name.split())[:NAME_CHARS] if kind == "help" else "")
+
+
+def standing(given: Iterable[Signal], now: float) -> list[Signal]:
+    """Those that stand at `now`: given, not taken back, not faded."""
+    return [one for one in given if one.at <= now < one.until]
+
+
+def counts(given: Iterable[Signal], now: float) -> dict[str, int]:
+    """How many students say each of KINDS at `now`."""
+    said = {(one.stream_id, one.kind) for one in standing(given, now)}
+    return {kind: sum(k == kind for _, k in said) for kind in KINDS}
+
+
+class Taps:
+    """Bounds how often one student may tap: MOST_TAPS within TAPS_S seconds."""
+
+    def __init__(self) -> None:
+        self._at: list[float] = []
+
+    def allow(self, now: float) -> bool:
+        """Whether a tap at `now` is let through; one that is not does not count. A clock may step back."""
+        self._at = [at for at in self._at if 0 <= now - at < TAPS_S]
+        if len(self._at) >= MOST_TAPS:
+            return False
+        self._at.append(now)
+        return True

@@ -1,0 +1,20 @@
+"""What students say themselves."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+
+
+def upgrade() -> None:
+    op.create_table(
+        "signals",
+        sa.Column("class_id", sa.Integer, primary_key=True),
+        sa.Column("at", sa.Float(53), primary_key=True),
+        sa.Column("stream_id", sa.String(40), primary_key=True),
+        sa.Column("kind", sa.String(16), primary_key=True),
+        sa.Column("until", sa.Float(53), nullable=False),
+        sa.Column("name", sa.String(80), nullable=False),
+        sqlite_with_rowid=False,
+    )
