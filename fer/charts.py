@@ -12,9 +12,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from fer import signals
 from fer.aggregate import coarsen, uncertain_share, valence
 from fer.labels import COLORS, EMOJI, LABELS, UNCERTAIN
-from fer.types import Slot
+from fer.types import Signal, Slot
 
 SHOWN = (*LABELS, UNCERTAIN)
 COLOR = alt.Scale(domain=list(SHOWN), range=[COLORS[label] for label in SHOWN])
@@ -90,6 +91,41 @@ def valence_line(slots: Sequence[Slot], origin: float, window_min: tuple[float, 
             tooltip=[alt.Tooltip("valence:Q", format="+.2f"), alt.Tooltip("minute:Q", format=".1f")],
         )
         .properties(height=150)
+    )
+    return drawn
+
+
+def said(
+    given: Sequence[Signal],
+    since: float,
+    until: float,
+    origin: float,
+    window_min: tuple[float, float] | None,
+    title: str,
+) -> alt.Chart:
+    """How many students say what, over time; told apart by colour and by dash."""
+    times = np.linspace(since, until, 121)
+    rows = [
+        ((at - origin) / 60, signals.KINDS[kind][1], n)
+        for at in times
+        for kind, n in signals.counts(given, at).items()
+        if kind != "help"
+    ]
+    names = [text for kind, (_, text, _) in signals.KINDS.items() if kind != "help"]
+    colors = alt.Scale(domain=names, range=["#009E73", "#D55E00", "#CC79A7", "#0072B2"])
+    dashes = alt.Scale(domain=names, range=[[1, 0], [6, 3], [2, 2], [8, 2, 2, 2]])
+    legend = alt.Legend(title=None, orient="bottom", symbolType="stroke")
+    drawn: alt.Chart = (
+        alt.Chart(pd.DataFrame(rows, columns=["minute", "signal", "students"]))
+        .mark_line(interpolate="step-after", strokeWidth=2.5)
+        .encode(
+            x=_time_axis(window_min, title),
+            y=alt.Y("students:Q", title=None, axis=alt.Axis(tickMinStep=1, format="d"), scale=alt.Scale(domainMin=0)),
+            color=alt.Color("signal:N", scale=colors, legend=legend),
+            strokeDash=alt.StrokeDash("signal:N", scale=dashes, legend=legend),
+            tooltip=["signal:N", "students:Q", alt.Tooltip("minute:Q", format=".1f")],
+        )
+        .properties(height=240)
     )
     return drawn
 

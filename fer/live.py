@@ -27,6 +27,8 @@ DARK = 20.0  # a muted camera sends black (16 in video range); the darkest room 
 FLAT = 3.0
 SILENT_S = 0.4  # two pictures late, at five a second; by itself it ends nothing
 WATCH_S = 0.1
+HEARD_S = 2.0  # how often a page without a camera says that it is there
+GONE_S = 10.0  # a network that changes closes a page's connection for less
 CONNECT_S = 20.0  # WebRTC connects in 2–3 s; after so long it will not
 STALE_S = 5.0
 
@@ -154,14 +156,60 @@ class StudentStream:
         self.snapshot = Snapshot()
 
 
+class Attendance:
+    """A student's page, with or without a camera: it is heard of while it is open.
+
+    `id` is what the student's taps are kept under. Where it is `counted`, because no camera is, it writes
+    presences. `gone` is called once, from Watch's thread, when the page has been closed for GONE_S.
+    """
+
+    def __init__(
+        self,
+        writer: Writer,
+        class_id: int,
+        counted: bool,
+        page_open: Callable[[], bool] = lambda: True,
+        gone: Callable[[str], None] = lambda student_id: None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.id = secrets.token_hex(16)
+        self._writer, self._class_id, self._counted = writer, class_id, counted
+        self._page_open, self._gone, self._clock = page_open, gone, clock
+        self._said_at, self._left = -HEARD_S, False
+        self._closed_at: float | None = None
+
+    def check(self) -> None:
+        """Say that the student is here, or notice that the page is closed: called by Watch, ten times a second."""
+        now = self._clock()
+        if self._left:
+            return
+        if not self._page_open():
+            if self._closed_at is None:
+                self._closed_at = now
+                self._writer.leave(self.id)
+            elif now - self._closed_at >= GONE_S:
+                self._left = True
+                self._gone(self.id)
+            return
+        if self._closed_at is not None or abs(now - self._said_at) >= HEARD_S:
+            self._closed_at, self._said_at = None, now
+            if self._counted:
+                self._writer.put([], Presence(self._class_id, self.id, now, 0))
+
+    def leave(self) -> None:
+        """The student has left: not counted any more."""
+        self._left = True
+        self._writer.leave(self.id)
+
+
 class Watch:
-    """Looks after all streams of the process from one thread: ends those whose browser is gone."""
+    """Looks after all streams and pages of the process from one thread: ends those whose browser is gone."""
 
     def __init__(self) -> None:
-        self._streams: weakref.WeakSet[StudentStream] = weakref.WeakSet()
+        self._streams: weakref.WeakSet[StudentStream | Attendance] = weakref.WeakSet()
         self._thread = threading.Thread(target=self._work, name="fer-watch", daemon=True)
 
-    def add(self, stream: StudentStream) -> None:
+    def add(self, stream: StudentStream | Attendance) -> None:
         """Look after `stream` for as long as anybody holds it."""
         self._streams.add(stream)
         if not self._thread.is_alive():
@@ -170,7 +218,10 @@ class Watch:
     def _work(self) -> None:
         while True:
             for stream in list(self._streams):
-                stream.check()
+                try:
+                    stream.check()
+                except Exception:  # one student's trouble is not the others'
+                    log.exception("a stream could not be looked after")
             time.sleep(WATCH_S)
 
 

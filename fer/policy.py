@@ -4,6 +4,7 @@ PLACES = ("In the EU or EEA", "Elsewhere")
 MOOD, MEDICAL, SAFETY, RESEARCH = "To see how the class is doing", "Medical reasons", "Safety reasons", "Research"
 PURPOSES = (MOOD, MEDICAL, SAFETY, RESEARCH)
 ARTICLE = "Article 5(1)(f) of the AI Act, Regulation (EU) 2024/1689"
+ARTICLE_URL = "https://eur-lex.europa.eu/eli/reg/2024/1689/oj"
 
 
 def prohibited(place: str, purpose: str) -> bool:

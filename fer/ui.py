@@ -6,8 +6,9 @@ import logging
 import os
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
@@ -16,17 +17,18 @@ import altair as alt
 import segno
 import streamlit as st
 
-from fer import charts, classify, detect
+from fer import charts, classify, demo, detect, signals
+from fer.alert import Alarm
 from fer.config import Settings
 from fer.detect import Choice, Detector
 from fer.errors import FerError, StoreError
 from fer.labels import COLORS, EMOJI
-from fer.live import StudentStream, Watch
+from fer.live import Attendance, StudentStream, Watch
 from fer.pipeline import Options, Pipeline
 from fer.store import Store
 from fer.store.sql import SqlStore
 from fer.store.writer import Writer
-from fer.types import Classroom
+from fer.types import Classroom, Signal
 
 log = logging.getLogger(__name__)
 
@@ -82,6 +84,110 @@ def new_stream(room: Classroom) -> StudentStream:
     stream = StudentStream(make, writer(), room.class_id, 1 / chosen.analyses_per_s, _page_open())
     _watch().add(stream)
     return stream
+
+
+def new_attendance(room: Classroom, counted: bool) -> Attendance:
+    """A student's page in `room`; `counted` where no camera counts them."""
+    made = Attendance(writer(), room.class_id, counted, _page_open(), partial(_take_back_held, room.class_id))
+    _watch().add(made)
+    return made
+
+
+def _take_back_held(class_id: int, student_id: str) -> None:
+    """Who is gone does not go on asking for a slower class."""
+    try:
+        store().take_back(class_id, student_id, signals.HELD, now())
+    except StoreError as error:
+        log.warning("%s What a student who left had said stands on.", error)
+
+
+def leave_class(room: Classroom, attendance: Attendance) -> None:
+    """The student leaves: not counted any more, and nothing they said stands."""
+    attendance.leave()
+    store().take_back(room.class_id, attendance.id, tuple(signals.KINDS), now())
+
+
+def self_report(room: Classroom, attendance: Attendance) -> None:
+    """The buttons by which a student says how it goes; what stands is ticked, and taken back by another tap."""
+    said: dict[str, Signal] = st.session_state.setdefault("student_said", {})
+    st.html("<style>.st-key-self_report button { min-height: 3.5rem; min-width: 8.5rem; flex: 1 }</style>")
+    st.markdown("**How is it going?** Only counts reach the instructor.")
+    with st.container(horizontal=True, key="self_report"):
+        for kind, (icon, text, _) in signals.KINDS.items():
+            stands = kind in said and said[kind].until > now()
+            st.button(
+                f"{icon} {text}{' ✓' if stands else ''}",
+                key=f"say_{kind}_{stands}",
+                type="primary" if stands else "secondary",
+                on_click=_tap,
+                args=(room, attendance, kind, stands),
+            )
+    st.text_input(
+        "Your name, sent with “I'd like help” only if you type one",
+        key="student_name",
+        max_chars=signals.NAME_CHARS,
+        placeholder="leave it empty to stay nameless",
+    )
+
+
+def _tap(room: Classroom, attendance: Attendance, kind: str, stands: bool) -> None:
+    """Say, or take back what stands; a tap that is too many or does not get through changes nothing."""
+    said: dict[str, Signal] = st.session_state.student_said
+    if not st.session_state.setdefault("student_taps", signals.Taps()).allow(now()):
+        st.toast("That was a lot of taps: wait a few seconds.", icon=":material/hourglass:")
+        return
+    opposites = signals.KINDS[kind][2]
+    new = signals.signal(room.class_id, attendance.id, kind, now(), st.session_state.get("student_name", ""))
+    try:
+        store().take_back(room.class_id, attendance.id, (kind, *opposites), now())
+        if not stands:
+            store().give(new)
+    except StoreError:
+        st.toast("That did not reach the server. Tap again in a moment.", icon=":material/error:")
+        return
+    for gone in (kind, *opposites):
+        said.pop(gone, None)
+    if not stands:
+        said[kind] = new
+
+
+def open_demo() -> tuple[Classroom, str]:
+    """A class of simulated students with ten minutes behind it, and its key."""
+    until = now()
+    room, key = store().create_class(demo.TITLE, True, until - demo.PAST_S)
+    st.session_state.demo_until = room.created_at
+    go_on_with_demo(room)
+    return room, key
+
+
+def go_on_with_demo(room: Classroom) -> None:
+    """Write what has happened in the demo class since the last time."""
+    until = now()
+    rows, here, said = demo.lesson(room.class_id, room.created_at, st.session_state.demo_until, until)
+    store().put(rows, here, [])
+    for one in said:
+        store().give(one)
+    st.session_state.demo_until = until
+
+
+def show_alarm(found: Sequence[Alarm], at: float) -> None:
+    """One line for what is unusual now, if anything is: that which began last."""
+    lasting = [alarm for alarm in found if alarm.until is None]
+    if lasting:
+        seconds = round((at - lasting[-1].since) / 5) * 5
+        text = f"For {seconds} seconds there have been more {lasting[-1].what} than is usual in this class."
+        st.warning(text, icon=":material/notifications_active:")
+
+
+def reported(given: Sequence[Signal]) -> None:
+    """What the class says of itself now: a count per signal, and who asks for help by name."""
+    counted = signals.counts(given, now())
+    with st.container(horizontal=True):
+        for kind, (icon, text, _) in signals.KINDS.items():
+            st.metric(f"{icon} {text}", counted[kind], width=130)
+    names = [one.name for one in signals.standing(given, now()) if one.kind == "help" and one.name]
+    if names:
+        st.caption(f"Asking for help by name: {', '.join(map(plain, names))}")
 
 
 @st.cache_resource(show_spinner=False)
@@ -193,11 +299,13 @@ def has_ended(room: Classroom) -> bool:
     return current is None or current.ended_at is not None
 
 
-def delete_contribution(room: Classroom, stream: StudentStream) -> None:
+def delete_contribution(room: Classroom, stream: StudentStream | None, attendance: Attendance) -> None:
     """Delete what a student contributed, whether it was written or still waits to be."""
-    stream.delete()
+    attendance.leave()
+    if stream is not None:
+        stream.delete()
     writer().flush()  # a write under way must end first, or it would come after the deletion
-    for stream_id in stream.stream_ids:
+    for stream_id in (attendance.id, *(stream.stream_ids if stream else ())):
         store().delete_stream(room.class_id, stream_id)
 
 

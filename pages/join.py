@@ -1,6 +1,6 @@
 import streamlit as st
 
-from fer import charts, live, ui
+from fer import charts, demo, live, ui
 
 ui.begin()
 
@@ -35,12 +35,14 @@ with ui.errors_shown():
 - The reading is what your face *shows* to a program that is often wrong. It does not say what you feel.
 """)
             agreed = st.checkbox("I understand and agree that my camera's picture is read in this way.")
-            joining = st.form_submit_button("Join", type="primary", icon=":material/videocam:")
+            with st.container(horizontal=True):
+                joining = st.form_submit_button("Join", type="primary", icon=":material/videocam:")
+                without = st.form_submit_button("Join without a camera", icon=":material/videocam_off:")
         if ui.camera_blocked():
             st.warning("Browsers open the camera on https:// addresses only. Ask your instructor for such a link.")
         if message := state.pop("student_message", None):
             st.info(message)
-        if not joining:
+        if not (joining or without):
             st.stop()
         room = ui.store().find_class(code) if code.strip() else None
         if room is None:
@@ -53,36 +55,54 @@ with ui.errors_shown():
         if room.ended_at is not None:
             st.warning("This class has ended.")
             st.stop()
-        if not agreed:
-            st.warning("Tick the box if you agree; without your agreement nothing is read.")
+        if room.title == demo.TITLE:  # among simulated students one real face would stand out
+            st.warning("This is a demo class with simulated students. Nobody can join it.")
             st.stop()
-        state.student_room, state.student_stream = room, ui.new_stream(room)
+        camera = joining and room.camera
+        if camera and not agreed:
+            st.warning("Tick the box if you agree, or join without a camera; without your agreement nothing is read.")
+            st.stop()
+        state.student_room, state.student_stream = room, ui.new_stream(room) if camera else None
+        state.student_attendance = ui.new_attendance(room, counted=not camera)
         st.rerun()
 
-room, stream = state.student_room, state.student_stream
+room, stream, attendance = state.student_room, state.student_stream, state.student_attendance
+
+
+def leave(message: str) -> None:
+    state.student_message = message
+    for kept in ("student_room", "student_stream", "student_attendance", "student_said", "student_taps"):
+        state.pop(kept, None)
+    st.rerun()
+
+
 st.subheader(ui.plain(room.title), anchor=False)
-picture, reading = st.columns([3, 2], gap="large")
-with picture:
-    stream.overlay = st.toggle(
-        "Show the overlay",
-        help="Sends the picture back to you with the reading drawn on it. Switching it stops the camera: "
-        "press START again.",
-    )
-    if not stream.overlay:
-        ui.own_picture()
-    context = live.camera("camera", stream, settings)
-    active = context.state.playing or context.state.signalling
-    if not active:
-        state.pop("student_connecting_since", None)
+if stream is not None:
+    picture, reading = st.columns([3, 2], gap="large")
+    with picture:
+        stream.overlay = st.toggle(
+            "Show the overlay",
+            help="Sends the picture back to you with the reading drawn on it. Switching it stops the camera: "
+            "press START again.",
+        )
+        if not stream.overlay:
+            ui.own_picture()
+        context = live.camera("camera", stream, settings)
+        active = context.state.playing or context.state.signalling
+        if not active:
+            state.pop("student_connecting_since", None)
+elif not room.camera:
+    st.caption("This class runs without cameras. Nothing but your taps is sent.")
+else:
+    st.caption("You have joined without a camera. Nothing but your taps is sent.")
 
 
 @st.fragment(run_every=1.0)
 def own_reading() -> None:
     if ui.has_ended(room):
         stream.stop()
-        state.student_message = "The class has ended. Your camera is off. Thank you for taking part."
-        del state.student_room, state.student_stream
-        st.rerun()
+        attendance.leave()
+        leave("The class has ended. Your camera is off. Thank you for taking part.")
     seen = stream.snapshot
     if active and seen.state == live.WAITING:
         since = state.setdefault("student_connecting_since", ui.now())
@@ -101,18 +121,32 @@ def own_reading() -> None:
         st.info(SENTENCES[shown])
 
 
-with reading:
-    own_reading()
+@st.fragment(run_every=2.0)
+def own_report() -> None:
+    if stream is None and ui.has_ended(room):
+        attendance.leave()
+        leave("The class has ended. Thank you for taking part.")
+    ui.self_report(room, attendance)
+
+
+if stream is not None:
+    with reading:
+        own_reading()
+own_report()
 
 with st.container(horizontal=True):
     leaving = st.button("Leave", icon=":material/logout:", help="Leaving this page stops your camera, too.")
     deleting = st.button("Leave and delete my part", icon=":material/delete:")
 if leaving or deleting:
-    stream.stop()
-    state.student_message = "You have left the class."
-    if deleting:
-        with ui.errors_shown():
-            ui.delete_contribution(room, stream)
-        state.student_message = "You have left the class, and what you contributed has been deleted."
-    del state.student_room, state.student_stream
-    st.rerun()
+    if stream is not None:
+        stream.stop()
+    with ui.errors_shown():
+        if deleting:
+            ui.delete_contribution(room, stream, attendance)
+        else:
+            ui.leave_class(room, attendance)
+    leave(
+        "You have left the class, and what you contributed has been deleted."
+        if deleting
+        else "You have left the class."
+    )

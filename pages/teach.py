@@ -1,30 +1,57 @@
 import streamlit as st
 
-from fer import charts, ui
+from fer import alert, charts, demo, policy, ui
 from fer.aggregate import NOW_S, SLOT_S, above_floor, mood, overall, table, uncertain_share, valence
 
 ui.begin()
 
+CAMERA = "Camera and self-report"
+MEANS = (CAMERA, "Self-report only")
+ALERT_S = 900.0  # what the alert looks back on
 WINDOWS = {"1 min": 1, "5 min": 5, "15 min": 15, "All": None}
 state = st.session_state
 
 if state.get("class_room") is None:
     st.title("Teach")
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if st.button("Try a demo class", icon=":material/play_circle:"):
+            with ui.errors_shown():
+                state.class_room, state.class_key = ui.open_demo()
+            st.rerun()
+        st.caption(f"{demo.STUDENTS} simulated students over a scripted lesson: nobody's face, every chart.")
     make, back = st.columns(2, gap="large")
-    with make, st.form("make"):
+    with make, st.container(border=True):
         st.subheader("Make a class", anchor=False)
-        title = st.text_input("Title", max_chars=80, placeholder="e.g. Algebra, Monday 9:00")
-        st.caption(ui.LAW)
-        lawful = st.checkbox("I confirm that reading expressions by camera is lawful where this class is held.")
-        if st.form_submit_button("Make the class", type="primary", icon=":material/add:"):
-            if not title.strip():
-                st.error("Give the class a title.")
-            elif not lawful:
-                st.error("A class with cameras needs your confirmation that it is lawful.")
-            else:
-                with ui.errors_shown():
-                    state.class_room, state.class_key = ui.store().create_class(title.strip(), True, ui.now())
-                st.rerun()
+        place = st.selectbox("Where is it held?", policy.PLACES, index=None, placeholder="Choose a place")
+        means = st.radio("How do students take part?", MEANS, horizontal=True)
+        purpose = policy.MOOD
+        if means == CAMERA:
+            purpose = st.selectbox("Why are cameras read?", policy.PURPOSES)
+        barred = means == CAMERA and place is not None and policy.prohibited(place, purpose)
+        if barred:
+            st.info(
+                f"[{policy.ARTICLE}]({policy.ARTICLE_URL}), prohibits inferring emotions of people in education from "
+                "their faces, save for medical or safety reasons. This class will run on **self-report alone**: "
+                "students tap how it goes.",
+                icon=":material/gavel:",
+            )
+        elif means == CAMERA:
+            st.caption(ui.LAW)
+        camera = means == CAMERA and not barred
+        with st.form("make", border=False):
+            title = st.text_input("Title", max_chars=80, placeholder="e.g. Algebra, Monday 9:00")
+            lawful = not camera or st.checkbox(policy.confirmation(place or "", purpose))
+            if st.form_submit_button("Make the class", type="primary", icon=":material/add:"):
+                if not title.strip():
+                    st.error("Give the class a title.")
+                elif place is None:
+                    st.error("Say where the class is held: the law on cameras depends on it.")
+                elif not lawful:
+                    st.error("A class with cameras needs your confirmation that it is lawful.")
+                else:
+                    with ui.errors_shown():
+                        state.class_room, state.class_key = ui.store().create_class(title.strip(), camera, ui.now())
+                    st.rerun()
     with back, st.form("open"):
         st.subheader("Open a class again", anchor=False)
         code = st.text_input("Class code", max_chars=16)
@@ -55,11 +82,20 @@ with sharing.popover(f"Join code **{room.code}**", icon=":material/qr_code_2:", 
     if "://localhost" in link or "://127." in link:
         st.caption("This link works on this computer only. Host the app behind https:// to share it.")
 
-if room.ended_at is None:
-    window = st.segmented_control("Time shown", WINDOWS, default="5 min", label_visibility="collapsed") or "5 min"
-else:
-    window = "All"
+simulated = "demo_until" in state
+if simulated:
+    st.info("This class is **simulated**: no student, no camera, a lesson that repeats.", icon=":material/smart_toy:")
+
+window, muted, threshold = "All", False, alert.THRESHOLD
+if room.ended_at is not None:
     st.success("This class has ended.", icon=":material/flag:")
+elif room.camera:
+    with st.container(horizontal=True, horizontal_alignment="distribute"):
+        window = st.segmented_control("Time shown", WINDOWS, default="5 min", label_visibility="collapsed") or "5 min"
+        with st.popover("Alert", icon=":material/notifications:"):
+            st.write("One line appears when something unusual for this class lasts for half a minute.")
+            muted = st.toggle("Mute it")
+            threshold = st.slider("How unusual, in standard deviations", 2.0, 5.0, alert.THRESHOLD, 0.5)
 minutes = WINDOWS[window]
 
 
@@ -69,7 +105,11 @@ def board() -> None:
         state.class_room = ui.store().find_class(room.code)
         st.rerun()
     now = ui.now() if room.ended_at is None else room.ended_at
+    if simulated and room.ended_at is None:
+        with ui.errors_shown():
+            ui.go_on_with_demo(room)
     since = room.created_at - SLOT_S if minutes is None else now - 60 * minutes - SLOT_S
+    axis = (room.created_at, None, "minutes from the start") if minutes is None else (now, (-minutes, 0), "minutes ago")
     with ui.errors_shown():
         view = mood(
             ui.store().presences(room.class_id, now - NOW_S),
@@ -77,13 +117,25 @@ def board() -> None:
             settings.min_group,
             now,
         )
-        slots = above_floor(ui.store().slots(room.class_id, since), settings.min_group)
+        recent = min(since, now - ALERT_S)
+        known = above_floor(ui.store().slots(room.class_id, recent), settings.min_group)
+        slots = [slot for slot in known if slot.start >= since]
+        said = ui.store().signals(room.class_id, recent)
+    if room.ended_at is None and not muted:
+        ui.show_alarm(alert.of_class(known, said, view.connected, now, threshold), now)
     if room.ended_at is None:
         with st.container(horizontal=True):
             st.metric("Students connected", view.connected, width=150)
-            st.metric("Contributing", view.contributing, width=130)
-            st.metric("Valence now", f"{valence(view.now.mean_probs):+.2f}" if view.now else "–", width=130)
-            st.metric("Uncertain", f"{uncertain_share(view.now.mean_probs):.0%}" if view.now else "–", width=130)
+            if room.camera:
+                st.metric("Contributing", view.contributing, width=130)
+                st.metric("Valence now", f"{valence(view.now.mean_probs):+.2f}" if view.now else "–", width=130)
+                st.metric("Uncertain", f"{uncertain_share(view.now.mean_probs):.0%}" if view.now else "–", width=130)
+        st.markdown("**What students say**")
+        ui.reported(said)
+    if said:
+        ui.chart(charts.said(said, max(room.created_at, since), now, *axis), "said_line")
+    if not room.camera:
+        return
     left, right = st.columns([2, 3], gap="large")
     with left:
         st.markdown("**Mood now**" if room.ended_at is None else "**Mood of the whole class**")
@@ -97,14 +149,9 @@ def board() -> None:
         st.markdown("**Expressions over time**")
         ui.legend()
         if slots:
-            origin, span, title = (
-                (room.created_at, None, "minutes from the start")
-                if minutes is None
-                else (now, (-minutes, 0), "minutes ago")
-            )
-            ui.chart(charts.area(slots, origin, span, title), "mood_area")
+            ui.chart(charts.area(slots, *axis), "mood_area")
             st.markdown("**Valence**")
-            ui.chart(charts.valence_line(slots, origin, span, title), "valence_line")
+            ui.chart(charts.valence_line(slots, *axis), "valence_line")
         else:
             st.caption(f"The charts begin when {settings.min_group} students have contributed for a few seconds.")
     if ui.writer().problem:
@@ -129,21 +176,24 @@ with st.container(horizontal=True):
         with ui.errors_shown():
             kept = above_floor(ui.store().slots(room.class_id, 0), settings.min_group)
         timeline = ui.csv_text(table(kept, room.created_at))
-        st.download_button(
-            "Download the timeline (CSV)",
-            timeline,
-            f"classmood-{room.code}.csv",
-            "text/csv",
-            icon=":material/download:",
-        )
+        if room.camera:
+            st.download_button(
+                "Download the timeline (CSV)",
+                timeline,
+                f"classmood-{room.code}.csv",
+                "text/csv",
+                icon=":material/download:",
+            )
         with st.popover("Delete the class", icon=":material/delete:"):
             st.write("Every row of this class is deleted. This cannot be undone.")
             if st.button("Delete it now", type="primary"):
                 with ui.errors_shown():
                     ui.store().delete_class(room.class_id)
                 state.pop("class_room")
+                state.pop("demo_until", None)
                 st.rerun()
     if st.button("Close", icon=":material/logout:", help="The class goes on. Code and key open it again."):
         state.pop("class_room")
         state.pop("class_key", None)
+        state.pop("demo_until", None)
         st.rerun()

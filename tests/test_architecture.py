@@ -24,6 +24,8 @@ GROUPS = (
         "draw",
         "robustness",
         "leaks",
+        "alert",
+        "demo",
         "signals",
         "policy",
     ),

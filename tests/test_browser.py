@@ -292,3 +292,40 @@ def written_files(app: b.App) -> set[Path]:
 
 def chromium_processes() -> set[int]:
     return {p.pid for p in psutil.Process().children(recursive=True) if "chrom" in p.name()}
+
+
+def test_a_class_without_cameras_is_counted_by_taps_and_asks_for_no_camera(
+    app: b.App, chromium: Browser, pages: list[Page]
+) -> None:
+    instructor = b.new_page(chromium)
+    student = b.new_page(chromium, b.PHONE)
+    pages += [instructor, student]
+    instructor.goto(f"{app.url}/teach")
+    instructor.get_by_label("Where is it held?").click()
+    instructor.get_by_role("option", name="In the EU or EEA").click()
+    expect(instructor.get_by_text("self-report alone")).to_be_visible()
+    instructor.get_by_label("Title").fill("Ethics")
+    instructor.get_by_role("button", name="Make the class").click()
+    key = instructor.get_by_test_id("stCode").first.inner_text().strip()
+    label = instructor.get_by_role("button", name=re.compile("Join code")).inner_text()
+    room = b.Classroom(instructor, re.findall(r"[A-Z0-9]{6}", label)[0], key)
+    student.add_init_script("navigator.mediaDevices.getUserMedia = () => { document.title = 'ASKED FOR A CAMERA' }")
+    student.goto(f"{app.url}/join?code={room.code}")
+    student.get_by_role("button", name="Join", exact=True).click()
+    student.get_by_role("button", name="Lost").click()
+    expect(student.get_by_role("button", name="Lost ✓")).to_be_visible()
+    b.wait_for(lambda: (room.metric("Lost"), room.metric("Students connected")) == ("1", "1"), 15, "the tap")
+    assert student.locator("iframe[title*=webrtc_streamer]").count() == 0
+    assert student.get_by_role("button", name="Lost ✓").bounding_box()["height"] >= 48  # type: ignore[index]
+    assert student.title() != "ASKED FOR A CAMERA"
+    student.close()
+    b.wait_for(lambda: room.metric("Students connected") == "0", 15, "the student to be gone")
+
+
+def test_a_demo_class_shows_every_chart_within_ten_seconds(app: b.App, chromium: Browser, pages: list[Page]) -> None:
+    page = b.new_page(chromium)
+    pages.append(page)
+    page.goto(f"{app.url}/teach")
+    page.get_by_role("button", name="Try a demo class").click()
+    expect(page.get_by_text("This class is simulated")).to_be_visible(timeout=10_000)
+    expect(page.locator(DRAWN).nth(3)).to_be_visible(timeout=10_000)

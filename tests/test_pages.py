@@ -13,7 +13,7 @@ import streamlit as st
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from fer import live, ui
+from fer import live, policy, signals, ui
 from fer.live import LIVE, Snapshot
 from fer.types import Bucket, Presence
 from tests.conftest import ROOT
@@ -146,6 +146,7 @@ def test_leaving_and_deleting_removes_every_row_of_the_student() -> None:
 
 def make_class(title: str = "Algebra") -> AppTest:
     page = open_page("teach")
+    page.selectbox[0].select(policy.PLACES[1]).run()
     page.text_input[0].input(title)
     page.checkbox[0].check()
     return button(page, "Make the class").click().run()  # type: ignore[attr-defined, no-any-return]
@@ -167,15 +168,104 @@ def test_making_a_class_shows_its_code_link_and_key_once() -> None:
     assert ui.store().open_class(room.code, key) == room
 
 
-@pytest.mark.parametrize(("title", "confirm", "sentence"), [(" ", True, "a title"), ("Algebra", False, "lawful")])
-def test_a_class_needs_a_title_and_the_confirmation(title: str, confirm: bool, sentence: str) -> None:
+@pytest.mark.parametrize(
+    ("title", "place", "confirm", "sentence"),
+    [(" ", 1, True, "a title"), ("Algebra", None, True, "Say where"), ("Algebra", 1, False, "lawful")],
+)
+def test_a_class_needs_a_title_a_place_and_the_confirmation(
+    title: str, place: int | None, confirm: bool, sentence: str
+) -> None:
     page = open_page("teach")
+    if place is not None:
+        page.selectbox[0].select(policy.PLACES[place]).run()
     page.text_input[0].input(title)
     if confirm:
         page.checkbox[0].check()
     page = button(page, "Make the class").click().run()  # type: ignore[attr-defined]
     assert sentence in texts(page)
     assert "class_room" not in page.session_state
+
+
+def test_in_the_eu_a_class_without_a_reason_for_cameras_runs_on_self_report_alone() -> None:
+    page = open_page("teach")
+    page.selectbox[0].select(policy.PLACES[0]).run()
+    assert "self-report alone" in texts(page) and "Article 5(1)(f)" in texts(page)
+    assert not page.checkbox
+    page.text_input[0].input("Algebra")
+    page = button(page, "Make the class").click().run()  # type: ignore[attr-defined]
+    assert page.session_state.class_room.camera is False
+    assert "Contributing" not in [metric.label for metric in page.metric]
+
+
+@pytest.mark.parametrize("purpose", [policy.MEDICAL, policy.SAFETY, policy.RESEARCH])
+def test_in_the_eu_cameras_need_a_reason_that_the_act_allows_and_its_confirmation(purpose: str) -> None:
+    page = open_page("teach")
+    page.selectbox[0].select(policy.PLACES[0]).run()
+    page.selectbox[1].select(purpose).run()
+    page.text_input[0].input("Algebra")
+    page = button(page, "Make the class").click().run()  # type: ignore[attr-defined]
+    assert "lawful" in texts(page) and "class_room" not in page.session_state
+    assert "AI Act" in page.checkbox[0].label
+    page.checkbox[0].check()
+    page = button(page, "Make the class").click().run()  # type: ignore[attr-defined]
+    assert page.session_state.class_room.camera is True
+
+
+def counted(class_id: int) -> dict[str, int]:
+    return {kind: n for kind, n in signals.counts(ui.store().signals(class_id, 0), ui.now()).items() if n}
+
+
+def test_a_class_without_cameras_never_asks_for_one_and_counts_taps() -> None:
+    room, _ = ui.store().create_class("Ethics", False, ui.now())
+    page = joined(room.code)
+    assert page.session_state.student_stream is None
+    assert "without cameras" in texts(page)
+    page = button(page, "🧭 Lost").click().run()  # type: ignore[attr-defined]
+    page = button(page, "🐢 Slower").click().run()  # type: ignore[attr-defined]
+    assert counted(room.class_id) == {"lost": 1, "slower": 1}
+    page = button(page, "👍 Got it").click().run()  # type: ignore[attr-defined]
+    assert counted(room.class_id) == {"got it": 1, "slower": 1}
+    page = button(page, "🐢 Slower ✓").click().run()  # type: ignore[attr-defined]
+    assert counted(room.class_id) == {"got it": 1}
+    assert not page.exception
+
+
+def test_a_student_may_join_a_class_with_cameras_without_one() -> None:
+    room, _ = ui.store().create_class("Algebra", True, ui.now())
+    page = open_page("join", code=room.code)
+    page = button(page, "Join without a camera").click().run()  # type: ignore[attr-defined]
+    assert page.session_state.student_stream is None and "without a camera" in texts(page)
+
+
+def test_a_name_goes_with_a_call_for_help_only_where_one_was_typed() -> None:
+    room, _ = ui.store().create_class("Ethics", False, ui.now())
+    page = joined(room.code)
+    page = button(page, "✋ I'd like help").click().run()  # type: ignore[attr-defined]
+    assert [one.name for one in ui.store().signals(room.class_id, 0)] == [""]
+    page = button(page, "✋ I'd like help ✓").click().run()  # type: ignore[attr-defined]
+    page.text_input[-1].input("  Ada   <b>L</b> ").run()
+    page = button(page, "✋ I'd like help").click().run()  # type: ignore[attr-defined]
+    assert [one.name for one in signals.standing(ui.store().signals(room.class_id, 0), ui.now())] == ["Ada <b>L</b>"]
+
+
+def test_a_student_who_taps_without_end_is_held_back() -> None:
+    room, _ = ui.store().create_class("Ethics", False, ui.now())
+    page = joined(room.code)
+    for i in range(signals.MOST_TAPS + 1):
+        page = button(page, "🐢 Slower" + (" ✓" if i % 2 else "")).click().run()  # type: ignore[attr-defined]
+    assert "a lot of taps" in [toast.value for toast in page.toast][-1]
+    assert not page.exception
+
+
+def test_leaving_takes_back_what_was_said_and_deleting_removes_it() -> None:
+    room, _ = ui.store().create_class("Ethics", False, ui.now())
+    for last, rows in (("Leave", 1), ("Leave and delete my part", 1)):
+        page = joined(room.code)
+        page = button(page, "🐇 Faster").click().run()  # type: ignore[attr-defined]
+        assert counted(room.class_id) == {"faster": 1}
+        page = button(page, last).click().run()  # type: ignore[attr-defined]
+        assert counted(room.class_id) == {}
+        assert len(ui.store().signals(room.class_id, 0)) == rows
 
 
 def test_a_wrong_key_does_not_open_a_class() -> None:
@@ -284,3 +374,15 @@ def test_the_model_page_says_where_the_best_detector_is_missing(
     monkeypatch.setenv("FER_DETECTOR", "auto")
     monkeypatch.setenv("FER_YUNET_MODEL", str(tmp_path / "missing.onnx"))
     assert "misses more of them" in texts(open_page("model"))
+
+
+def test_a_demo_class_is_full_of_simulated_students_and_no_real_one_can_join_it() -> None:
+    page = button(open_page("teach"), "Try a demo class").click().run()  # type: ignore[attr-defined]
+    room = page.session_state.class_room
+    assert "simulated" in texts(page) and not page.exception
+    figures = {metric.label: metric.value for metric in page.metric}
+    assert (figures["Students connected"], figures["Contributing"]) == ("30", "26")
+    assert len(ui.store().slots(room.class_id, 0)) >= 119
+    assert "Nobody can join it" in texts(joined(room.code))
+    page = button(page, "Close").click().run()  # type: ignore[attr-defined]
+    assert "demo_until" not in page.session_state
