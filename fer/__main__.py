@@ -76,7 +76,7 @@ def _analyze(args: argparse.Namespace, settings: Settings) -> None:
     finally:
         progress.end()
     page = args.out / "report.html"
-    page.write_text(report.html(args.video.name, result.slots, result.duration_s), encoding="utf-8")
+    page.write_text(report.html(report.Lesson(args.video.name, 0.0, result.duration_s, result.slots)), encoding="utf-8")
     mean = overall(result.slots).tolist() if result.slots else None
     if args.json:
         _print_json(

@@ -2,14 +2,15 @@
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fer.labels import LABELS, UNCERTAIN, VALENCE
-from fer.types import Bucket, Presence, Reading, Slot
+from fer.types import Bucket, Marker, Presence, Reading, Slot
 
 SLOT_S = 5.0
 HEADING = ("start_s", "n_faces", *LABELS, UNCERTAIN, "valence")  # of a timeline as a table
@@ -95,6 +96,46 @@ def above_floor(slots: Iterable[Slot], min_group: int) -> list[Slot]:
     return [slot for slot in slots if slot.n_streams >= min_group]
 
 
+HOLD_SLOTS = 2
+
+
+def guarded(slots: Iterable[Slot], now: float = math.inf) -> list[Slot]:
+    """Slots as an instructor may see them: nobody's reading follows from the difference of two of them.
+
+    - *Delay.* A slot is shown when it is over: while it fills, the mean moves by one student at a time, and who
+      asks every second could subtract.
+    - *Hold.* Where a slot has one student more or fewer than the one before, the last slot is shown on for
+      HOLD_SLOTS: subtracting then compares moments ten seconds apart, in which the others have changed as well.
+    - *Round.* Shares are rounded to 5%, or 2% from ten students on: n times a mean less n − 1 times another is
+      then off by more than what one student shows (docs/architecture.md has the sums).
+    """
+    shown: list[Slot] = []
+    before: Slot | None = None
+    hold = 0
+    for slot in slots:
+        if slot.start + SLOT_S > now:
+            break
+        if before is not None and abs(slot.n_streams - before.n_streams) == 1:
+            hold = HOLD_SLOTS
+        near = bool(shown) and slot.start - shown[-1].start < 1.5 * SLOT_S
+        if hold and near:
+            shown.append(replace(shown[-1], start=slot.start))
+        elif not hold:
+            step = 0.05 if slot.n_streams < 10 else 0.02
+            shown.append(replace(slot, mean_probs=rounded(slot.mean_probs, step)))
+        hold, before = max(0, hold - 1), slot
+    return shown
+
+
+def rounded(mean_probs: NDArray[np.float64], step: float) -> NDArray[np.float64]:
+    """Shares (7,) in multiples of `step`; with the uncertain rest they still sum to 1 (largest remainders)."""
+    shares = np.append(mean_probs, uncertain_share(mean_probs)) / max(1.0, float(mean_probs.sum())) / step
+    units = np.floor(shares + 1e-9)
+    missing = round(1 / step) - int(units.sum())
+    units[np.argsort(units - shares, kind="stable")[:missing]] += 1
+    return np.asarray(units[:-1] * step)
+
+
 def coarsen(slots: Sequence[Slot], most: int = 240) -> list[Slot]:
     """At most about `most` slots, neighbours merged by their number of faces; n_faces becomes their mean."""
     if len(slots) <= most:
@@ -117,6 +158,60 @@ def coarsen(slots: Sequence[Slot], most: int = 240) -> list[Slot]:
 def overall(slots: Sequence[Slot]) -> NDArray[np.float64]:
     """The mean over time of one slot or more, each weighing by its faces.  # (7,)"""
     return np.asarray(np.average([slot.mean_probs for slot in slots], axis=0, weights=[s.n_faces for s in slots]))
+
+
+@dataclass(frozen=True)
+class Change:
+    """A minute, `at` POSIX seconds, in which the mood turned: the valence before and after, and what rose most."""
+
+    at: float
+    before: float
+    after: float
+    label: str
+    rise: float
+
+
+CHANGE = 0.15  # of valence, which goes from −1 to 1
+
+
+def changes(slots: Sequence[Slot], most: int = 5, width_s: float = 60.0) -> list[Change]:
+    """The largest turns of the mood between one `width_s` and the next, at least CHANGE of valence, oldest first."""
+    found: list[Change] = []
+    for slot in slots:
+        before = [s for s in slots if slot.start - width_s <= s.start < slot.start]
+        after = [s for s in slots if slot.start <= s.start < slot.start + width_s]
+        if min(len(before), len(after)) * SLOT_S < width_s / 2:
+            continue
+        old, new = overall(before), overall(after)
+        rose = int((new - old).argmax())
+        found.append(Change(slot.start, valence(old), valence(new), LABELS[rose], float((new - old)[rose])))
+    chosen: list[Change] = []
+    for change in sorted(found, key=lambda c: -abs(c.after - c.before)):
+        apart = all(abs(change.at - other.at) >= 2 * width_s for other in chosen)
+        if abs(change.after - change.before) >= CHANGE and apart and len(chosen) < most:
+            chosen.append(change)
+    return sorted(chosen, key=lambda c: c.at)
+
+
+@dataclass(frozen=True)
+class Segment:
+    """The mood between two marked moments, POSIX seconds; `mean_probs` (7,) is None where too few contributed."""
+
+    title: str
+    begin: float
+    end: float
+    mean_probs: NDArray[np.float64] | None
+
+
+def segments(slots: Sequence[Slot], markers: Sequence[Marker], begin: float, end: float) -> list[Segment]:
+    """What lies between the beginning of a class, its marked moments and its end."""
+    marked = [(marker.at, marker.text or "marked") for marker in markers if begin < marker.at < end]
+    bounds = [(begin, "from the start"), *marked, (end, "")]
+    parts = []
+    for (first, title), (last, _) in pairwise(bounds):
+        inside = [slot for slot in slots if first <= slot.start < last]
+        parts.append(Segment(title, first, last, overall(inside) if inside else None))
+    return parts
 
 
 def table(slots: Iterable[Slot], origin: float = 0.0) -> Iterator[list[Any]]:

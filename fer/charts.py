@@ -5,7 +5,7 @@ with newer data redraws the marks and does not build the chart anew.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 import altair as alt
 import numpy as np
@@ -21,6 +21,9 @@ SHOWN = (*LABELS, UNCERTAIN)
 COLOR = alt.Scale(domain=list(SHOWN), range=[COLORS[label] for label in SHOWN])
 # From the pleasant to the unpleasant: what belongs together touches in the stack.
 STACK = ("happy", "surprise", "neutral", UNCERTAIN, "sad", "fear", "disgust", "angry")
+
+
+Marks: TypeAlias = Sequence[tuple[float, str]]  # minutes on the time axis, and what was marked there
 
 
 def bars(mean_probs: NDArray[Any], uncertain: bool = True) -> alt.Chart:
@@ -44,8 +47,13 @@ def bars(mean_probs: NDArray[Any], uncertain: bool = True) -> alt.Chart:
 
 
 def area(
-    slots: Sequence[Slot], origin: float, window_min: tuple[float, float] | None, title: str, legend: bool = False
-) -> alt.Chart:
+    slots: Sequence[Slot],
+    origin: float,
+    window_min: tuple[float, float] | None,
+    title: str,
+    marks: Marks = (),
+    legend: bool = False,
+) -> alt.LayerChart:
     """The shares of the expressions over time, stacked; the time axis is in minutes from `origin`."""
     rows = [
         (minute, label, share, STACK.index(label))
@@ -53,7 +61,7 @@ def area(
         for label, share in zip(SHOWN, _shares(slot), strict=True)
     ]
     drawn: alt.Chart = (
-        alt.Chart(pd.DataFrame(rows, columns=["minute", "expression", "share", "order"]))
+        alt.Chart()
         .mark_area(interpolate="step-after", opacity=0.9)
         .encode(
             x=_time_axis(window_min, title),
@@ -66,16 +74,19 @@ def area(
             order=alt.Order("order:Q"),
             tooltip=["expression:N", alt.Tooltip("share:Q", format=".0%"), alt.Tooltip("minute:Q", format=".1f")],
         )
-        .properties(height=240)
     )
-    return drawn
+    return _marked(
+        drawn, pd.DataFrame(rows, columns=["minute", "expression", "share", "order"]), marks, window_min, 240
+    )
 
 
-def valence_line(slots: Sequence[Slot], origin: float, window_min: tuple[float, float] | None, title: str) -> alt.Chart:
+def valence_line(
+    slots: Sequence[Slot], origin: float, window_min: tuple[float, float] | None, title: str, marks: Marks = ()
+) -> alt.LayerChart:
     """Valence over time, −1 (unpleasant) to 1 (pleasant); a gap where the mood was withheld."""
     rows = [(minute, None if slot is None else valence(slot.mean_probs)) for minute, slot in _minutes(slots, origin)]
     drawn: alt.Chart = (
-        alt.Chart(pd.DataFrame(rows, columns=["minute", "valence"]))
+        alt.Chart()
         .mark_line(strokeWidth=2.5, color="#0072B2", point=False)
         .encode(
             x=_time_axis(window_min, title),
@@ -90,9 +101,25 @@ def valence_line(slots: Sequence[Slot], origin: float, window_min: tuple[float, 
             ),
             tooltip=[alt.Tooltip("valence:Q", format="+.2f"), alt.Tooltip("minute:Q", format=".1f")],
         )
-        .properties(height=150)
     )
-    return drawn
+    return _marked(drawn, pd.DataFrame(rows, columns=["minute", "valence"]), marks, window_min, 150)
+
+
+def attendance(
+    slots: Sequence[Slot], origin: float, window_min: tuple[float, float] | None, title: str, marks: Marks = ()
+) -> alt.LayerChart:
+    """How many students contributed over time; a gap where they were too few to show."""
+    rows = [(minute, None if slot is None else slot.n_streams) for minute, slot in _minutes(slots, origin)]
+    drawn: alt.Chart = (
+        alt.Chart()
+        .mark_line(interpolate="step-after", strokeWidth=2.5, color="#555")
+        .encode(
+            x=_time_axis(window_min, title),
+            y=alt.Y("students:Q", title=None, axis=alt.Axis(tickMinStep=1, format="d"), scale=alt.Scale(domainMin=0)),
+            tooltip=["students:Q", alt.Tooltip("minute:Q", format=".1f")],
+        )
+    )
+    return _marked(drawn, pd.DataFrame(rows, columns=["minute", "students"]), marks, window_min, 120)
 
 
 def said(
@@ -102,7 +129,8 @@ def said(
     origin: float,
     window_min: tuple[float, float] | None,
     title: str,
-) -> alt.Chart:
+    marks: Marks = (),
+) -> alt.LayerChart:
     """How many students say what, over time; told apart by colour and by dash."""
     times = np.linspace(since, until, 121)
     rows = [
@@ -116,7 +144,7 @@ def said(
     dashes = alt.Scale(domain=names, range=[[1, 0], [6, 3], [2, 2], [8, 2, 2, 2]])
     legend = alt.Legend(title=None, orient="bottom", symbolType="stroke")
     drawn: alt.Chart = (
-        alt.Chart(pd.DataFrame(rows, columns=["minute", "signal", "students"]))
+        alt.Chart()
         .mark_line(interpolate="step-after", strokeWidth=2.5)
         .encode(
             x=_time_axis(window_min, title),
@@ -125,9 +153,8 @@ def said(
             strokeDash=alt.StrokeDash("signal:N", scale=dashes, legend=legend),
             tooltip=["signal:N", "students:Q", alt.Tooltip("minute:Q", format=".1f")],
         )
-        .properties(height=240)
     )
-    return drawn
+    return _marked(drawn, pd.DataFrame(rows, columns=["minute", "signal", "students"]), marks, window_min, 240)
 
 
 def scores(recall: Mapping[str, float], precision: Mapping[str, float]) -> alt.Chart:
@@ -198,6 +225,23 @@ def confusion(counts: Sequence[Sequence[int]]) -> alt.LayerChart:
     data = pd.DataFrame(rows, columns=["label", "reading", "share"])
     drawn = alt.layer(table.mark_rect().encode(color=shade), text, data=data).properties(height=300)
     return cast(alt.LayerChart, drawn)
+
+
+def _marked(
+    drawn: alt.Chart, data: pd.DataFrame, marks: Marks, window_min: tuple[float, float] | None, height: int
+) -> alt.LayerChart:
+    """The chart with a line and its text at each of `marks` that lies in the window, all in one table of data."""
+    low, high = window_min or (-np.inf, np.inf)
+    shown = pd.DataFrame([(minute, text or "marked") for minute, text in marks if low <= minute <= high])
+    shown.columns = pd.Index(["minute", "mark"] if len(shown) else [])
+    table = pd.concat([data.assign(mark=None), shown], ignore_index=True) if len(shown) else data.assign(mark=None)
+    at = alt.Chart().transform_filter("isValid(datum.mark)").encode(x="minute:Q", tooltip="mark:N")
+    rule = at.mark_rule(color="#888", strokeDash=[5, 3], strokeWidth=1.5)
+    text = at.mark_text(align="right", baseline="top", dx=-4, color="#666", limit=140).encode(
+        text="mark:N", y=alt.value(2)
+    )
+    layers = alt.layer(drawn.transform_filter("!isValid(datum.mark)"), rule, text, data=table)
+    return cast(alt.LayerChart, layers.properties(height=height))
 
 
 def _time_axis(window_min: tuple[float, float] | None, title: str) -> alt.X:

@@ -2,20 +2,23 @@
 
 import base64
 from collections.abc import Sequence
+from dataclasses import dataclass
 from html import escape
+from typing import Any
 
 import altair as alt
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fer import charts
-from fer.aggregate import SLOT_S, overall, valence
+from fer import charts, signals
+from fer.aggregate import SLOT_S, changes, overall, segments, valence
+from fer.alert import Alarm
 from fer.classify import Card
 from fer.evaluation import Condition, Mistake
 from fer.labels import EMOJI, LABELS
 from fer.metrics import Evaluation
-from fer.types import Slot
+from fer.types import Marker, Signal, Slot
 
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #1d2733 }
@@ -34,18 +37,96 @@ NOTE = (
 )
 
 
-def html(title: str, slots: Sequence[Slot], duration_s: float) -> str:
-    """A page with the figures and charts of `slots`, whose times are seconds from the beginning."""
-    if not slots:
-        body = "<p>No face was found in this recording, so there is no mood to show.</p>"
-        return _page(title, body, NOTE)
-    chart = alt.vconcat(
-        charts.area(slots, 0.0, None, "minutes", legend=True).properties(width=800),
-        charts.valence_line(slots, 0.0, None, "minutes").properties(width=800),
-        charts.bars(overall(slots)).properties(width=800),
-    ).resolve_scale(color="shared")
-    drawn = chart.to_html(inline=True, fullhtml=False, output_div="charts")
-    return _page(title, _boxes(_figures(slots, duration_s)) + drawn, NOTE)
+@dataclass(frozen=True)
+class Lesson:
+    """What a report tells of a class or a recording: times in POSIX seconds, or from 0 for a recording.
+
+    `slots` are those above the group floor; `alarms` those that the instructor's page raised or would have.
+    """
+
+    title: str
+    begin: float
+    end: float
+    slots: Sequence[Slot]
+    said: Sequence[Signal] = ()
+    markers: Sequence[Marker] = ()
+    alarms: Sequence[Alarm] = ()
+
+
+def html(lesson: Lesson) -> str:
+    """A page with the figures, charts, turns and marked parts of a lesson."""
+    marks = [((marker.at - lesson.begin) / 60, marker.text) for marker in lesson.markers]
+    parts: list[str] = []
+    drawn: list[Any] = []
+    if lesson.slots:
+        parts.append(_boxes(_figures(lesson.slots, lesson.end - lesson.begin)))
+        drawn += [
+            charts.area(lesson.slots, lesson.begin, None, "minutes", marks, legend=True).properties(
+                title="Expressions"
+            ),
+            charts.valence_line(lesson.slots, lesson.begin, None, "minutes", marks).properties(title="Valence"),
+            charts.attendance(lesson.slots, lesson.begin, None, "minutes", marks).properties(title="Who contributed"),
+            charts.bars(overall(lesson.slots)).properties(title="Over the whole time"),
+        ]
+    else:
+        parts.append("<p>There was no moment with enough faces, so there is no mood to show.</p>")
+    if lesson.said:
+        line = charts.said(lesson.said, lesson.begin, lesson.end, lesson.begin, None, "minutes", marks)
+        drawn.insert(0, line.properties(title="What students said"))
+    if told := sentences(lesson):
+        parts.append("<h2>Moments</h2><ul>" + "".join(f"<li>{escape(line)}" for line in told) + "</ul>")
+    if lesson.markers:
+        parts.append(_parts_table(lesson))
+    if drawn:
+        sized = [chart.properties(width=800) for chart in drawn]
+        together = alt.vconcat(*sized).resolve_scale(color="independent", strokeDash="independent")
+        parts.append(together.to_html(inline=True, fullhtml=False, output_div="charts"))
+    return _page(lesson.title, "".join(parts), NOTE)
+
+
+def sentences(lesson: Lesson) -> list[str]:
+    """What was unusual, and when the mood turned, in one sentence each, in the order of time."""
+    told: list[tuple[float, str]] = []
+    for alarm in lesson.alarms:
+        until = lesson.end if alarm.until is None else alarm.until
+        when = f"From minute {_minute(lesson, alarm.since)} to {_minute(lesson, until)}"
+        told.append((alarm.since, f"{when} there were more {alarm.what} than is usual in this class."))
+    for turn in changes(lesson.slots):
+        better = "more pleasant" if turn.after > turn.before else "less pleasant"
+        figures = (
+            f"valence {turn.before:+.2f} to {turn.after:+.2f}, mostly more {turn.label} by {100 * turn.rise:.0f} points"
+        )
+        told.append((turn.at, f"At minute {_minute(lesson, turn.at)} expressions became {better}: {figures}."))
+    return [line for _, line in sorted(told)]
+
+
+def marked_parts(lesson: Lesson) -> list[dict[str, str]]:
+    """One row for what lies between marked moments: mood, and how many taps of each kind it had."""
+    rows = []
+    for part in segments(lesson.slots, lesson.markers, lesson.begin, lesson.end):
+        mean = part.mean_probs
+        taps = {text: [s for s in lesson.said if s.kind == kind] for kind, (_, text, _) in signals.KINDS.items()}
+        rows.append(
+            {
+                "part": part.title,
+                "minutes": f"{_minute(lesson, part.begin)}–{_minute(lesson, part.end)}",
+                "valence": "withheld" if mean is None else f"{valence(mean):+.2f}",
+                "mostly": "" if mean is None else LABELS[int(mean.argmax())],
+                **{text: str(sum(part.begin <= s.at < part.end for s in of)) for text, of in taps.items()},
+            }
+        )
+    return rows
+
+
+def _minute(lesson: Lesson, at: float) -> str:
+    return f"{(at - lesson.begin) / 60:.1f}"
+
+
+def _parts_table(lesson: Lesson) -> str:
+    rows = marked_parts(lesson)
+    heading = "".join(f"<th>{escape(name)}" for name in rows[0])
+    lines = "".join("<tr>" + "".join(f"<td>{escape(value)}" for value in row.values()) for row in rows)
+    return f"<h2>Between the marked moments</h2><table><tr>{heading}{lines}</table>"
 
 
 def benchmark(

@@ -106,6 +106,15 @@ class Signal:
 
 
 @dataclass(frozen=True, slots=True)
+class Marker:
+    """A moment that the instructor marked, `at` POSIX seconds, with a text that may be empty."""
+
+    class_id: int
+    at: float
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Classroom:
     """A class as students and instructor know it. `ended_at` is None while it is open."""
 

@@ -14,10 +14,12 @@ from typing import Any
 from urllib.parse import urlparse
 
 import altair as alt
+import pandas as pd
 import segno
 import streamlit as st
 
-from fer import charts, classify, demo, detect, signals
+from fer import alert, charts, classify, demo, detect, signals
+from fer.aggregate import above_floor, guarded
 from fer.alert import Alarm
 from fer.config import Settings
 from fer.detect import Choice, Detector
@@ -25,6 +27,7 @@ from fer.errors import FerError, StoreError
 from fer.labels import COLORS, EMOJI
 from fer.live import Attendance, StudentStream, Watch
 from fer.pipeline import Options, Pipeline
+from fer.report import Lesson
 from fer.store import Store
 from fer.store.sql import SqlStore
 from fer.store.writer import Writer
@@ -170,6 +173,16 @@ def go_on_with_demo(room: Classroom) -> None:
     st.session_state.demo_until = until
 
 
+def lesson(room: Classroom) -> Lesson:
+    """What the report of a class that has ended tells: nothing below the group floor."""
+    end = room.ended_at if room.ended_at is not None else now()
+    slots = guarded(above_floor(store().slots(room.class_id, 0), settings().min_group))
+    said = store().signals(room.class_id, 0)
+    students = max([slot.n_streams for slot in slots] + [len({one.stream_id for one in said})], default=0)
+    alarms = alert.of_class(slots, said, students, end)
+    return Lesson(room.title, room.created_at, end, slots, said, store().markers(room.class_id), alarms)
+
+
 def show_alarm(found: Sequence[Alarm], at: float) -> None:
     """One line for what is unusual now, if anything is: that which began last."""
     lasting = [alarm for alarm in found if alarm.until is None]
@@ -288,6 +301,12 @@ def csv_text(rows: Iterable[Iterable[Any]]) -> str:
     out = io.StringIO()
     csv.writer(out).writerows(rows)
     return out.getvalue()
+
+
+def parquet(rows: Iterable[Sequence[Any]]) -> bytes:
+    """A table, its heading first, as a Parquet file."""
+    heading, *lines = rows
+    return pd.DataFrame(lines, columns=pd.Index(heading)).to_parquet(index=False)
 
 
 def has_ended(room: Classroom) -> bool:

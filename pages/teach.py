@@ -1,7 +1,8 @@
 import streamlit as st
 
-from fer import alert, charts, demo, policy, ui
-from fer.aggregate import NOW_S, SLOT_S, above_floor, mood, overall, table, uncertain_share, valence
+from fer import alert, charts, demo, policy, report, ui
+from fer.aggregate import NOW_S, SLOT_S, above_floor, guarded, mood, overall, table, uncertain_share, valence
+from fer.types import Marker
 
 ui.begin()
 
@@ -99,6 +100,17 @@ elif room.camera:
 minutes = WINDOWS[window]
 
 
+if room.ended_at is None:
+    with (
+        st.form("mark", clear_on_submit=True, border=False),
+        st.container(horizontal=True, vertical_alignment="bottom"),
+    ):
+        text = st.text_input("Mark this moment", max_chars=80, placeholder="e.g. Exercise 3 — Enter marks it")
+        if st.form_submit_button("Mark", icon=":material/flag:"):
+            with ui.errors_shown():
+                ui.store().mark(Marker(room.class_id, ui.now(), text.strip()))
+
+
 @st.fragment(run_every=1.0 if room.ended_at is None else None)
 def board() -> None:
     if room.ended_at is None and ui.has_ended(room):  # in another window
@@ -118,9 +130,11 @@ def board() -> None:
             now,
         )
         recent = min(since, now - ALERT_S)
-        known = above_floor(ui.store().slots(room.class_id, recent), settings.min_group)
+        known = guarded(above_floor(ui.store().slots(room.class_id, recent), settings.min_group), now)
         slots = [slot for slot in known if slot.start >= since]
         said = ui.store().signals(room.class_id, recent)
+        marks = [((marker.at - axis[0]) / 60, marker.text) for marker in ui.store().markers(room.class_id)]
+    current = known[-1].mean_probs if view.now and known and now - known[-1].start < 2 * NOW_S else None
     if room.ended_at is None and not muted:
         ui.show_alarm(alert.of_class(known, said, view.connected, now, threshold), now)
     if room.ended_at is None:
@@ -128,30 +142,33 @@ def board() -> None:
             st.metric("Students connected", view.connected, width=150)
             if room.camera:
                 st.metric("Contributing", view.contributing, width=130)
-                st.metric("Valence now", f"{valence(view.now.mean_probs):+.2f}" if view.now else "–", width=130)
-                st.metric("Uncertain", f"{uncertain_share(view.now.mean_probs):.0%}" if view.now else "–", width=130)
+                st.metric("Valence now", "–" if current is None else f"{valence(current):+.2f}", width=130)
+                st.metric("Uncertain", "–" if current is None else f"{uncertain_share(current):.0%}", width=130)
         st.markdown("**What students say**")
         ui.reported(said)
     if said:
-        ui.chart(charts.said(said, max(room.created_at, since), now, *axis), "said_line")
+        if room.ended_at is not None:
+            st.markdown("**What students said**")
+        ui.chart(charts.said(said, max(room.created_at, since), now, *axis, marks), "said_line")
     if not room.camera:
         return
     left, right = st.columns([2, 3], gap="large")
     with left:
         st.markdown("**Mood now**" if room.ended_at is None else "**Mood of the whole class**")
-        if room.ended_at is None and view.now:
-            ui.chart(charts.bars(view.now.mean_probs), "mood_bars")
+        if room.ended_at is None and current is not None:
+            ui.chart(charts.bars(current), "mood_bars")
         elif room.ended_at is not None and slots:
             ui.chart(charts.bars(overall(slots)), "mood_bars")
         else:
-            st.info(view.withheld if room.ended_at is None else "There was no moment with enough students to show.")
+            waiting = view.withheld or "The first readings are being gathered."
+            st.info(waiting if room.ended_at is None else "There was no moment with enough students to show.")
     with right:
         st.markdown("**Expressions over time**")
         ui.legend()
         if slots:
-            ui.chart(charts.area(slots, *axis), "mood_area")
+            ui.chart(charts.area(slots, *axis, marks), "mood_area")
             st.markdown("**Valence**")
-            ui.chart(charts.valence_line(slots, *axis), "valence_line")
+            ui.chart(charts.valence_line(slots, *axis, marks), "valence_line")
         else:
             st.caption(f"The charts begin when {settings.min_group} students have contributed for a few seconds.")
     if ui.writer().problem:
@@ -161,6 +178,14 @@ def board() -> None:
 
 
 board()
+if room.ended_at is not None:
+    with ui.errors_shown():
+        lesson = ui.lesson(room)
+    if told := report.sentences(lesson):
+        st.markdown("**Moments**\n\n" + "\n".join(f"- {ui.plain(line)}" for line in told))
+    if lesson.markers:
+        st.markdown("**Between the marked moments**")
+        st.dataframe(report.marked_parts(lesson), hide_index=True, width="stretch", key="parts")
 st.divider()
 with st.container(horizontal=True):
     if room.ended_at is None:
@@ -173,15 +198,17 @@ with st.container(horizontal=True):
                     state.class_room = ui.store().find_class(room.code)
                 st.rerun()
     else:
-        with ui.errors_shown():
-            kept = above_floor(ui.store().slots(room.class_id, 0), settings.min_group)
-        timeline = ui.csv_text(table(kept, room.created_at))
+        name = f"classmood-{room.code}"
+        st.download_button(
+            "Report (HTML)", lambda: report.html(lesson), f"{name}.html", "text/html", icon=":material/download:"
+        )
         if room.camera:
+            timeline = ui.csv_text(table(lesson.slots, room.created_at))
+            st.download_button("Timeline (CSV)", timeline, f"{name}.csv", "text/csv", icon=":material/download:")
             st.download_button(
-                "Download the timeline (CSV)",
-                timeline,
-                f"classmood-{room.code}.csv",
-                "text/csv",
+                "Timeline (Parquet)",
+                lambda: ui.parquet(table(lesson.slots, room.created_at)),
+                f"{name}.parquet",
                 icon=":material/download:",
             )
         with st.popover("Delete the class", icon=":material/delete:"):

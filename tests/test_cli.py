@@ -245,7 +245,7 @@ def test_a_video_without_a_face_has_a_report_that_says_so(tmp_path: Path, capsys
     video = record(tmp_path / "wall.mp4", [np.full((240, 320, 3), 128, np.uint8)] * 10, fps=10)
     assert run("analyze", video, "--out", tmp_path / "out", "--json") == 0
     assert json.loads(capsys.readouterr().out)["probs"] is None
-    assert "No face was found" in (tmp_path / "out" / "report.html").read_text()
+    assert "no moment with enough faces" in (tmp_path / "out" / "report.html").read_text()
 
 
 def test_bench_prints_medians(capsys: pytest.CaptureFixture[str]) -> None:

@@ -73,7 +73,7 @@ def full() -> Reader:
 
 def _class() -> str:
     slots = [slot_of(5.0 * i, 2, probs_of("happy").astype(np.float64)) for i in range(4)]
-    return report.html("monday.mp4", slots, 20.0)
+    return report.html(report.Lesson("monday.mp4", 0.0, 20.0, slots))
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,9 @@ def _class() -> str:
     [
         pytest.param(lambda: _benchmark(None, CONDITIONS, MISTAKES), id="benchmark"),
         pytest.param(_class, id="recorded class"),
-        pytest.param(lambda: report.html("monday.mp4", [], 20.0), id="recorded class without a face"),
+        pytest.param(
+            lambda: report.html(report.Lesson("monday.mp4", 0.0, 20.0, [])), id="recorded class without a face"
+        ),
     ],
 )
 def test_a_page_loads_nothing_from_anywhere(page: object):
@@ -150,11 +152,13 @@ def test_names_are_shown_as_they_are_written_and_not_run():
 
 
 def test_the_title_of_a_recorded_class_is_shown_as_it_is_written_and_not_run():
-    seen = Reader(report.html(EVIL, [], 20.0))
+    seen = Reader(report.html(report.Lesson(EVIL, 0.0, 20.0, [])))
     assert not seen.all("img") and seen.text.count(EVIL) == 2
 
 
-@pytest.mark.parametrize("page", [_class, lambda: report.html("monday.mp4", [], 20.0)], ids=["with faces", "without"])
+@pytest.mark.parametrize(
+    "page", [_class, lambda: report.html(report.Lesson("monday.mp4", 0.0, 20.0, []))], ids=["with faces", "without"]
+)
 def test_the_page_of_a_recorded_class_says_what_expressions_do_not_tell(page: object):
     text = Reader(page()).text  # type: ignore[operator]
     assert report.NOTE in text

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from fer.types import Bucket, Classroom, Presence, Signal, Slot
+from fer.types import Bucket, Classroom, Marker, Presence, Signal, Slot
 
 
 class Store(Protocol):
@@ -59,6 +59,16 @@ class Store(Protocol):
 
     def signals(self, class_id: int, since: float) -> list[Signal]:
         """What was said and stood at or after `since`, in the order in which it was said."""
+        ...
+
+    def mark(self, marker: Marker) -> None:
+        """Keep a marked moment; of two at the same time the first one stays. The text is cut to 120 signs."""
+        ...
+
+    def unmark(self, marker: Marker) -> None: ...
+
+    def markers(self, class_id: int) -> list[Marker]:
+        """The marked moments of a class, oldest first."""
         ...
 
     def purge(self, before: float) -> int:

@@ -17,7 +17,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 from fer.errors import ClassError, StoreError
 from fer.labels import LABELS
 from fer.store import codes
-from fer.types import Bucket, Classroom, Presence, Signal, Slot
+from fer.types import Bucket, Classroom, Marker, Presence, Signal, Slot
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 LOCK_WAIT_S = 2.0
@@ -66,6 +66,13 @@ signals = sa.Table(
     sa.Column("until", sa.Float(53), nullable=False),
     sa.Column("name", sa.String(80), nullable=False),
     sqlite_with_rowid=False,
+)
+markers = sa.Table(
+    "markers",
+    metadata,
+    sa.Column("class_id", sa.Integer, primary_key=True),
+    sa.Column("at", sa.Float(53), primary_key=True),
+    sa.Column("text", sa.String(120), nullable=False),
 )
 
 INSERTS: dict[str, Callable[[sa.Table], Any]] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
@@ -127,7 +134,7 @@ class SqlStore:
 
     def delete_class(self, class_id: int) -> None:
         with self._begin() as connection:
-            for table in (buckets, presences, signals, classes):
+            for table in (buckets, presences, signals, markers, classes):
                 connection.execute(sa.delete(table).where(table.c.class_id == class_id))
 
     def delete_stream(self, class_id: int, stream_id: str) -> None:
@@ -204,6 +211,22 @@ class SqlStore:
         mine = (presences.c.class_id == class_id) & (presences.c.seen_at >= since)
         with self._begin() as connection:
             return [Presence(*row) for row in connection.execute(sa.select(presences).where(mine))]
+
+    def mark(self, marker: Marker) -> None:
+        with self._begin() as connection:
+            row = {"class_id": marker.class_id, "at": marker.at, "text": marker.text[:120]}
+            connection.execute(self._insert(markers).on_conflict_do_nothing(), [row])
+
+    def unmark(self, marker: Marker) -> None:
+        with self._begin() as connection:
+            this = (markers.c.class_id == marker.class_id) & (markers.c.at == marker.at)
+            connection.execute(sa.delete(markers).where(this))
+
+    def markers(self, class_id: int) -> list[Marker]:
+        m = markers.c
+        with self._begin() as connection:
+            rows = connection.execute(sa.select(m.class_id, m.at, m.text).where(m.class_id == class_id).order_by(m.at))
+            return [Marker(*row) for row in rows]
 
     def purge(self, before: float) -> int:
         with self._begin() as connection:

@@ -1,4 +1,4 @@
-"""What students say themselves."""
+"""What students say themselves, and the moments that instructors mark."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -17,4 +17,10 @@ def upgrade() -> None:
         sa.Column("until", sa.Float(53), nullable=False),
         sa.Column("name", sa.String(80), nullable=False),
         sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "markers",
+        sa.Column("class_id", sa.Integer, primary_key=True),
+        sa.Column("at", sa.Float(53), primary_key=True),
+        sa.Column("text", sa.String(120), nullable=False),
     )
