@@ -21,7 +21,8 @@ from fer.types import Frame, Presence, Reading
 
 log = logging.getLogger(__name__)
 
-WAITING, LIVE, NO_FACE, CAMERA_OFF = "waiting", "live", "no face", "camera off"  # what a stream knows of itself
+# What a stream knows of itself:
+WAITING, LIVE, NO_FACE, CAMERA_OFF, PAUSED = "waiting", "live", "no face", "camera off", "paused"
 READY, CONNECTING, FAILED, STALLED = "ready", "connecting", "failed", "stalled"  # what only its page can know
 DARK = 20.0  # a muted camera sends black (16 in video range); the darkest room still has noise and highlights
 FLAT = 3.0
@@ -69,7 +70,7 @@ class StudentStream:
         self._make_pipeline, self._writer, self._clock = pipeline, writer, clock
         self._class_id, self._interval_s = class_id, interval_s
         self._lock = threading.Lock()
-        self.overlay = False
+        self.overlay = self.paused = False
         self.stream_ids: list[str] = []
         self.snapshot = Snapshot()
         self.stopped = False
@@ -134,8 +135,11 @@ class StudentStream:
     def _read(self, picture: Frame, now: float) -> tuple[str, list[Reading]]:
         if not self._connected:
             self._connect()
-        if is_black(picture):
-            state, readings = CAMERA_OFF, []
+        readings: list[Reading] = []
+        if self.paused:
+            state = PAUSED
+        elif is_black(picture):
+            state = CAMERA_OFF
         else:
             readings = self._pipeline.analyse(picture, now)
             state = LIVE if readings else NO_FACE
@@ -261,7 +265,7 @@ def camera(key: str, stream: StudentStream, settings: Settings) -> Any:
 
 
 def status(active: bool, connecting_s: float, snapshot: Snapshot, now: float) -> str:
-    """The state to show a student: one of READY, CONNECTING, FAILED, STALLED, LIVE, NO_FACE, CAMERA_OFF.
+    """The state to show a student: one of READY, CONNECTING, FAILED, STALLED, LIVE, NO_FACE, CAMERA_OFF, PAUSED.
 
     `active` is whether START was pressed, `connecting_s` how long ago, without a picture since.
     """

@@ -116,7 +116,10 @@ class Marker:
 
 @dataclass(frozen=True, slots=True)
 class Classroom:
-    """A class as students and instructor know it. `ended_at` is None while it is open."""
+    """A class as students and instructor know it. `ended_at` is None while it is open.
+
+    While `paused`, no picture is analysed; `pulse` is whether the class view shows the group's valence.
+    """
 
     class_id: int
     code: str
@@ -124,3 +127,5 @@ class Classroom:
     created_at: float
     ended_at: float | None
     camera: bool
+    paused: bool = False
+    pulse: bool = False

@@ -309,13 +309,13 @@ def parquet(rows: Iterable[Sequence[Any]]) -> bytes:
     return pd.DataFrame(lines, columns=pd.Index(heading)).to_parquet(index=False)
 
 
-def has_ended(room: Classroom) -> bool:
-    """Whether the class was ended or deleted; while the database is out of reach it goes on."""
+def current(room: Classroom) -> Classroom | None:
+    """The class as it is now, None where it was ended or deleted; while the database is away it goes on as it was."""
     try:
-        current = store().find_class(room.code)
+        found = store().find_class(room.code)
     except StoreError:
-        return False
-    return current is None or current.ended_at is not None
+        return room
+    return None if found is None or found.ended_at is not None else found
 
 
 def delete_contribution(room: Classroom, stream: StudentStream | None, attendance: Attendance) -> None:

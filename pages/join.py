@@ -14,6 +14,7 @@ SENTENCES = {
     ),
     live.STALLED: "**No picture arrives any more.** Check your network; press STOP and START to connect again.",
     live.NO_FACE: "**No face is seen.** You are not contributing. Sit in the light and face the camera.",
+    live.PAUSED: ":material/pause: The class is paused: your picture is not analysed.",
     live.CAMERA_OFF: "**Your camera sends black.** You are not contributing. Is it covered, or switched off?",
 }
 state = st.session_state
@@ -99,10 +100,12 @@ else:
 
 @st.fragment(run_every=1.0)
 def own_reading() -> None:
-    if ui.has_ended(room):
+    current = ui.current(room)
+    if current is None:
         stream.stop()
         attendance.leave()
         leave("The class has ended. Your camera is off. Thank you for taking part.")
+    stream.paused = current.paused
     seen = stream.snapshot
     if active and seen.state == live.WAITING:
         since = state.setdefault("student_connecting_since", ui.now())
@@ -123,7 +126,7 @@ def own_reading() -> None:
 
 @st.fragment(run_every=2.0)
 def own_report() -> None:
-    if stream is None and ui.has_ended(room):
+    if stream is None and ui.current(room) is None:
         attendance.leave()
         leave("The class has ended. Thank you for taking part.")
     ui.self_report(room, attendance)

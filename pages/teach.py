@@ -80,12 +80,23 @@ with sharing.popover(f"Join code **{room.code}**", icon=":material/qr_code_2:", 
     st.code(room.code, language=None)
     st.code(link, language=None, wrap_lines=True)
     st.image(ui.qr_png(link), caption="Scan to join", width=220)
+    if room.ended_at is None:
+        st.link_button("Class view to project", f"{ui.base_url()}/show?code={room.code}", icon=":material/open_in_new:")
+        pulse = st.toggle("Show the group's pulse there", room.pulse) if room.camera else False
+        if pulse != room.pulse:
+            with ui.errors_shown():
+                ui.store().set_class(room.class_id, room.paused, pulse)
+                state.class_room = ui.store().find_class(room.code)
+            st.rerun()
     if "://localhost" in link or "://127." in link:
         st.caption("This link works on this computer only. Host the app behind https:// to share it.")
 
 simulated = "demo_until" in state
 if simulated:
     st.info("This class is **simulated**: no student, no camera, a lesson that repeats.", icon=":material/smart_toy:")
+
+if room.paused and room.ended_at is None:
+    st.warning("This class is **paused**: no picture is analysed.", icon=":material/pause:")
 
 window, muted, threshold = "All", False, alert.THRESHOLD
 if room.ended_at is not None:
@@ -113,7 +124,7 @@ if room.ended_at is None:
 
 @st.fragment(run_every=1.0 if room.ended_at is None else None)
 def board() -> None:
-    if room.ended_at is None and ui.has_ended(room):  # in another window
+    if room.ended_at is None and ui.current(room) is None:  # in another window
         state.class_room = ui.store().find_class(room.code)
         st.rerun()
     now = ui.now() if room.ended_at is None else room.ended_at
@@ -189,6 +200,15 @@ if room.ended_at is not None:
 st.divider()
 with st.container(horizontal=True):
     if room.ended_at is None:
+        if room.camera and st.button(
+            "Go on" if room.paused else "Pause",
+            icon=":material/play_arrow:" if room.paused else ":material/pause:",
+            help="While a class is paused no picture is analysed.",
+        ):
+            with ui.errors_shown():
+                ui.store().set_class(room.class_id, not room.paused, room.pulse)
+                state.class_room = ui.store().find_class(room.code)
+            st.rerun()
         with st.popover("End the class", icon=":material/stop_circle:"):
             st.write("Students are disconnected and nobody can join any more. This cannot be undone.")
             if st.button("End it now", type="primary"):

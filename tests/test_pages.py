@@ -154,7 +154,8 @@ def make_class(title: str = "Algebra") -> AppTest:
 
 def fill(class_id: int, students: int) -> None:
     now = ui.now()
-    rows = [Bucket(class_id, f"s{i}", 0, now - now % 5, 4, 4 * probs_of("happy")) for i in range(students)]
+    starts = (now - now % 5 - 5, now - now % 5)  # a slot that is over, which is shown, and the one that fills
+    rows = [Bucket(class_id, f"s{i}", 0, at, 4, 4 * probs_of("happy")) for i in range(students) for at in starts]
     ui.store().put(rows, [Presence(class_id, f"s{i}", now, 1) for i in range(students)], [])
 
 

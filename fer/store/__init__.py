@@ -25,6 +25,10 @@ class Store(Protocol):
 
     def end_class(self, class_id: int, now: float) -> None: ...
 
+    def set_class(self, class_id: int, paused: bool, pulse: bool) -> None:
+        """Pause the class or let it go on; choose whether its class view shows the pulse."""
+        ...
+
     def delete_class(self, class_id: int) -> None:
         """Delete the class and every row that belongs to it."""
         ...

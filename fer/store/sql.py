@@ -34,6 +34,8 @@ classes = sa.Table(
     sa.Column("camera", sa.Boolean, nullable=False),
     sa.Column("created_at", sa.Float(53), nullable=False),
     sa.Column("ended_at", sa.Float(53)),
+    sa.Column("paused", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("pulse", sa.Boolean, nullable=False, server_default=sa.false()),
 )
 # The expressions' columns hold means, not sums: reading three hours then divides nothing.
 # The primary key leads with (class, start): one class's slots lie in order, so merging needs no sort.
@@ -131,6 +133,11 @@ class SqlStore:
             still_open = (classes.c.class_id == class_id) & classes.c.ended_at.is_(None)
             connection.execute(sa.update(classes).where(still_open).values(ended_at=now))
             connection.execute(sa.delete(presences).where(presences.c.class_id == class_id))
+
+    def set_class(self, class_id: int, paused: bool, pulse: bool) -> None:
+        with self._begin() as connection:
+            this = classes.c.class_id == class_id
+            connection.execute(sa.update(classes).where(this).values(paused=paused, pulse=pulse))
 
     def delete_class(self, class_id: int) -> None:
         with self._begin() as connection:
@@ -252,7 +259,7 @@ class SqlStore:
     @staticmethod
     def _classroom(connection: sa.Connection, which: sa.ColumnElement[bool]) -> Classroom | None:
         c = classes.c
-        columns = sa.select(c.class_id, c.code, c.title, c.created_at, c.ended_at, c.camera)
+        columns = sa.select(c.class_id, c.code, c.title, c.created_at, c.ended_at, c.camera, c.paused, c.pulse)
         row = connection.execute(columns.where(which)).one_or_none()
         return Classroom(*row) if row else None
 

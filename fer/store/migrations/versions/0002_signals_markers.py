@@ -1,4 +1,4 @@
-"""What students say themselves, and the moments that instructors mark."""
+"""What students say themselves, the moments that instructors mark, a pause, and what the class view shows."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -8,6 +8,8 @@ down_revision = "0001"
 
 
 def upgrade() -> None:
+    for flag in ("paused", "pulse"):
+        op.add_column("classes", sa.Column(flag, sa.Boolean, nullable=False, server_default=sa.false()))
     op.create_table(
         "signals",
         sa.Column("class_id", sa.Integer, primary_key=True),
