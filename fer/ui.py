@@ -78,6 +78,11 @@ def new_detector() -> Detector:
     return detector_choice().create(settings())
 
 
+def new_pipeline() -> Pipeline:
+    model = classifier()
+    return Pipeline(new_detector(), model, Options.of(settings(), model.card))
+
+
 def new_stream(room: Classroom) -> StudentStream:
     """A student's stream in `room`; it makes a detector and a pipeline of its own per connection."""
     # Bound here, on the page's thread: the stream's own threads must not reach for Streamlit.

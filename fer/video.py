@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, TypeAlias
 
 import av
 import numpy as np
@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 MAX_PIXELS = 8_300_000  # 4K
 MAX_ERRORS = 1000  # undecodable packets after which a file is given up
 
+Source: TypeAlias = Path | BinaryIO
 Progress = Callable[[float, float], None]  # seconds done, seconds in all (0 where the file does not say)
 
 
@@ -37,8 +38,8 @@ class Analysis:
     faces: Path
 
 
-def analyse(path: Path, out: Path, pipeline: Pipeline, interval_s: float, progress: Progress) -> Analysis:
-    """Analyse the video at `path` every `interval_s` seconds; writes timeline.csv and faces.csv into `out`.
+def analyse(source: Source, out: Path, pipeline: Pipeline, interval_s: float, progress: Progress) -> Analysis:
+    """Analyse a video every `interval_s` seconds; writes timeline.csv and faces.csv into `out`.
 
     Both are written under another name and appear when they are complete. Raises VideoError where the file
     is missing, holds no video or cannot be decoded at all.
@@ -48,7 +49,7 @@ def analyse(path: Path, out: Path, pipeline: Pipeline, interval_s: float, progre
     parts = [file.with_suffix(".csv.part") for file in (timeline, faces)]
     try:
         with parts[0].open("w", newline="") as slot_file, parts[1].open("w", newline="") as face_file:
-            result = _run(path, pipeline, interval_s, progress, csv.writer(slot_file), csv.writer(face_file))
+            result = _run(source, pipeline, interval_s, progress, csv.writer(slot_file), csv.writer(face_file))
         parts[0].replace(timeline)
         parts[1].replace(faces)
     finally:
@@ -58,7 +59,7 @@ def analyse(path: Path, out: Path, pipeline: Pipeline, interval_s: float, progre
 
 
 def _run(
-    path: Path, pipeline: Pipeline, interval_s: float, progress: Progress, slot_csv: Any, face_csv: Any
+    source: Source, pipeline: Pipeline, interval_s: float, progress: Progress, slot_csv: Any, face_csv: Any
 ) -> tuple[list[Slot], float, int, int, int]:
     slot_csv.writerow(HEADING)
     face_csv.writerow(["time_s", "face_id", "x1", "y1", "x2", "y2", "score", "label", *LABELS])
@@ -74,7 +75,7 @@ def _run(
         for key in [k for k, b in open_buckets.items() if b.start < before]:
             del open_buckets[key]
 
-    for at, total_s, frame in _frames(path, interval_s, damage):
+    for at, total_s, frame in _frames(source, interval_s, damage):
         readings = pipeline.analyse(frame, at)
         analysed, with_faces = analysed + 1, with_faces + bool(readings)
         face_csv.writerows(_face_row(at, reading) for reading in readings)
@@ -84,23 +85,29 @@ def _run(
         progress(at, total_s)
     close(np.inf)
     if not analysed:
-        raise VideoError(f"{path} holds no picture that can be decoded.")
+        raise VideoError(f"{_name(source)} holds no picture that can be decoded.")
     progress(at, at)
     return slots, at, analysed, with_faces, damage[0]
 
 
-def _frames(path: Path, interval_s: float, damage: list[int]) -> Iterator[tuple[float, float, Frame]]:
+def _name(source: Source) -> str:
+    return str(source) if isinstance(source, Path) else "The video"
+
+
+def _frames(source: Source, interval_s: float, damage: list[int]) -> Iterator[tuple[float, float, Frame]]:
     """(seconds from the beginning, length in seconds, frame) every `interval_s`; counts undecodable packets."""
     try:
-        container = av.open(str(path), metadata_errors="ignore")
+        container = av.open(str(source) if isinstance(source, Path) else source, "r", metadata_errors="ignore")
     except (av.error.FFmpegError, OSError, ValueError) as error:
-        raise VideoError(f"{path} cannot be opened as a video: {getattr(error, 'strerror', None) or error}.") from error
+        raise VideoError(
+            f"{_name(source)} cannot be opened as a video: {getattr(error, 'strerror', None) or error}."
+        ) from error
     with container:
         if not container.streams.video:
-            raise VideoError(f"{path} holds no video.")
+            raise VideoError(f"{_name(source)} holds no video.")
         stream = container.streams.video[0]
         if stream.codec_context.width * stream.codec_context.height > MAX_PIXELS:
-            raise VideoError(f"{path} is larger than 4K; scale it down first.")
+            raise VideoError(f"{_name(source)} is larger than 4K; scale it down first.")
         stream.thread_type = "AUTO"
         total_s = container.duration / 1e6 if container.duration else 0.0
         rate = float(stream.average_rate or 25)
