@@ -8,10 +8,12 @@ import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
+from zoneinfo import ZoneInfo
 
 import altair as alt
 import pandas as pd
@@ -19,7 +21,7 @@ import segno
 import streamlit as st
 
 from fer import alert, charts, classify, demo, detect, signals
-from fer.aggregate import above_floor, guarded
+from fer.aggregate import BucketFiller, above_floor, guarded, merge, table
 from fer.alert import Alarm
 from fer.config import Settings
 from fer.detect import Choice, Detector
@@ -31,7 +33,7 @@ from fer.report import Lesson
 from fer.store import Store
 from fer.store.sql import SqlStore
 from fer.store.writer import Writer
-from fer.types import Classroom, Signal
+from fer.types import Bucket, Classroom, Reading, Signal
 
 log = logging.getLogger(__name__)
 
@@ -113,6 +115,23 @@ def leave_class(room: Classroom, attendance: Attendance) -> None:
     """The student leaves: not counted any more, and nothing they said stands."""
     attendance.leave()
     store().take_back(room.class_id, attendance.id, tuple(signals.KINDS), now())
+
+
+def own_timeline(readings: Sequence[Reading], at: float) -> None:
+    """A student's own readings over time: in the memory of this page alone, gone when they leave."""
+    filler: BucketFiller = st.session_state.setdefault("student_filler", BucketFiller(0, "own"))
+    kept: dict[float, Bucket] = st.session_state.setdefault("student_buckets", {})
+    if at != st.session_state.get("student_read_at"):
+        st.session_state.student_read_at = at
+        kept.update({bucket.start: bucket for bucket in filler.add(readings[:1], at)})
+    slots = merge(kept.values())
+    if len(slots) < 2:
+        return
+    with st.expander("Your own timeline", icon=":material/timeline:"):
+        chart(charts.area(slots, slots[0].start, None, "minutes"), "own_area")
+        st.caption("Only you see it. It is gone when you leave, unless you keep it.")
+        text = csv_text(table(slots, slots[0].start))
+        st.download_button("Keep it (CSV)", text, "my-timeline.csv", "text/csv", icon=":material/download:")
 
 
 def self_report(room: Classroom, attendance: Attendance) -> None:
@@ -340,6 +359,12 @@ def plain(text: str) -> str:
 
 def expression(label: str) -> str:
     return f"{EMOJI[label]} {label}"
+
+
+def clock(at: float) -> str:
+    """A time as the visitor's own clock shows it."""
+    zone = getattr(st.context, "timezone", None) or "UTC"
+    return datetime.fromtimestamp(at, ZoneInfo(zone)).strftime("%d %b %H:%M:%S")
 
 
 def now() -> float:

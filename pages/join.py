@@ -72,7 +72,7 @@ room, stream, attendance = state.student_room, state.student_stream, state.stude
 
 def leave(message: str) -> None:
     state.student_message = message
-    for kept in ("student_room", "student_stream", "student_attendance", "student_said", "student_taps"):
+    for kept in [key for key in state if str(key).startswith("student_") and key != "student_message"]:
         state.pop(kept, None)
     st.rerun()
 
@@ -122,6 +122,7 @@ def own_reading() -> None:
         st.error(SENTENCES[shown])
     else:
         st.info(SENTENCES[shown])
+    ui.own_timeline(seen.readings, seen.at)
 
 
 @st.fragment(run_every=2.0)

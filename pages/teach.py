@@ -59,7 +59,7 @@ if state.get("class_room") is None:
         key = st.text_input("Instructor key", type="password", max_chars=64)
         if st.form_submit_button("Open", icon=":material/lock_open:"):
             with ui.errors_shown():
-                state.class_room = ui.store().open_class(code, key)
+                state.class_room = ui.store().open_class(code, key, ui.now())
             st.rerun()
     st.stop()
 
@@ -239,6 +239,14 @@ with st.container(horizontal=True):
                 state.pop("class_room")
                 state.pop("demo_until", None)
                 st.rerun()
+    with st.popover("Logins", icon=":material/key:"):
+        with ui.errors_shown():
+            tries = ui.store().logins(room.class_id)
+        st.caption(
+            "Who opened this class with its key, or tried to." if tries else "Nobody has opened it again so far."
+        )
+        for at, opened in reversed(tries[-20:]):
+            st.write(f"{ui.clock(at)} — {'opened' if opened else '**wrong key**'}")
     if st.button("Close", icon=":material/logout:", help="The class goes on. Code and key open it again."):
         state.pop("class_room")
         state.pop("class_key", None)

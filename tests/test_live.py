@@ -1,14 +1,31 @@
 """A student's stream: frames in, buckets and a snapshot out."""
 
+import gc
 import logging
 import threading
+from types import SimpleNamespace
 
 import av
 import numpy as np
 import pytest
 
 from fer import live
-from fer.live import CAMERA_OFF, CONNECTING, FAILED, LIVE, NO_FACE, READY, STALLED, WAITING, Snapshot, StudentStream
+from fer.live import (
+    CAMERA_OFF,
+    CONNECTING,
+    FAILED,
+    GONE_S,
+    HEARD_S,
+    LIVE,
+    NO_FACE,
+    READY,
+    STALLED,
+    WAITING,
+    Attendance,
+    Snapshot,
+    StudentStream,
+    Watch,
+)
 from fer.pipeline import Options, Pipeline
 from fer.store.writer import Writer
 from fer.types import Bucket, Frame, Presence
@@ -217,3 +234,208 @@ def test_the_state_shown_follows_the_connection(
     active: bool, connecting_s: float, snapshot: Snapshot, expected: str
 ) -> None:
     assert live.status(active, connecting_s, snapshot, now=100.0) == expected
+
+
+class Student:
+    """A student's page whose connection and clock the test moves; `gone` keeps the ids that were called gone."""
+
+    def __init__(self, counted: bool = True) -> None:
+        self.writer, self.clock, self.open, self.gone = FakeWriter(), Clock(), True, list[str]()
+        self.attendance = Attendance(self.writer, 7, counted, lambda: self.open, self.gone.append, self.clock)
+
+    def watched_for(self, seconds: float) -> None:
+        """What Watch does in that time, and one check more, at its end."""
+        for _ in range(round(seconds / 0.125)):
+            self.attendance.check()
+            self.clock.now += 0.125
+        self.attendance.check()
+
+    @property
+    def said_at(self) -> list[float]:
+        return [presence.seen_at - 1000.0 for presence in self.writer.presences]
+
+
+def test_a_page_without_a_camera_is_heard_of_at_once_and_every_two_seconds() -> None:
+    student = Student()
+    student.watched_for(3 * HEARD_S)
+    assert student.said_at == [0.0, 2.0, 4.0, 6.0]
+    one = student.attendance.id
+    assert set(student.writer.presences) == {Presence(7, one, 1000.0 + s, 0) for s in student.said_at}
+    assert (student.writer.buckets, student.writer.left, student.gone) == ([], [], [])
+
+
+def test_a_page_with_a_camera_is_not_counted_twice() -> None:
+    student = Student(counted=False)
+    student.watched_for(30)
+    student.open = False
+    student.watched_for(1)
+    student.open = True
+    student.watched_for(30)
+    assert student.writer.presences == []
+
+
+def test_every_page_has_a_random_id_of_its_own() -> None:
+    ids = {Student().attendance.id for _ in range(50)}
+    assert len(ids) == 50 and all(len(one) == 32 for one in ids)
+
+
+def test_a_page_that_closes_leaves_at_once_and_once_and_says_nothing_while_it_is_closed() -> None:
+    student = Student()
+    student.watched_for(1)
+    student.open = False
+    student.attendance.check()
+    assert student.writer.left == [student.attendance.id]
+    student.watched_for(GONE_S - 0.125)
+    assert student.writer.left == [student.attendance.id]
+    assert (student.said_at, student.gone) == ([0.0], [])
+
+
+def test_a_page_that_is_back_in_time_is_heard_of_at_once_and_was_never_gone() -> None:
+    student = Student()
+    student.watched_for(0.5)
+    student.open = False
+    student.watched_for(0.5)
+    student.open = True
+    student.attendance.check()
+    assert student.said_at == [0.0, 1.0]  # at once: less than HEARD_S after the last time
+    student.watched_for(4)
+    assert student.said_at == [0.0, 1.0, 3.0, 5.0]
+    student.watched_for(2 * GONE_S)
+    assert student.gone == []
+
+
+def test_a_page_that_comes_and_goes_is_not_gone_by_adding_up() -> None:
+    student = Student()
+    for _ in range(4):
+        student.open = False
+        student.watched_for(GONE_S / 2)
+        student.open = True
+        student.watched_for(0.25)
+    assert student.gone == []
+    assert student.writer.left == [student.attendance.id] * 4
+
+
+@pytest.mark.parametrize("counted", [True, False])
+def test_a_page_closed_for_ten_seconds_is_gone_once_and_not_heard_of_again(counted: bool) -> None:
+    student = Student(counted)
+    student.watched_for(1)
+    student.open = False
+    student.watched_for(GONE_S - 0.125)
+    assert student.gone == []
+    said = list(student.said_at)
+    student.watched_for(0.125)
+    assert student.gone == [student.attendance.id]
+    student.watched_for(2 * GONE_S)
+    student.open = True
+    student.watched_for(2 * GONE_S)
+    assert student.gone == [student.attendance.id]
+    assert student.said_at == said and student.writer.left == [student.attendance.id]
+
+
+def test_a_page_that_is_never_open_is_not_counted_and_gone_in_time() -> None:
+    student = Student()
+    student.open = False
+    student.watched_for(GONE_S)
+    assert (student.said_at, student.gone) == ([], [student.attendance.id])
+
+
+def test_gone_is_called_once_even_where_it_raises() -> None:
+    writer, clock, calls = FakeWriter(), Clock(), list[str]()
+
+    def broken(student_id: str) -> None:
+        calls.append(student_id)
+        raise OSError("no database")
+
+    attendance = Attendance(writer, 7, True, lambda: False, broken, clock)
+    attendance.check()
+    clock.now += GONE_S
+    with pytest.raises(OSError, match="no database"):
+        attendance.check()
+    attendance.check()
+    assert calls == [attendance.id]
+
+
+@pytest.mark.parametrize("page_open", [True, False])
+def test_who_leaves_is_not_heard_of_again_and_not_called_gone(page_open: bool) -> None:
+    student = Student()
+    student.watched_for(1)
+    student.attendance.leave()
+    student.open = page_open
+    student.watched_for(3 * GONE_S)
+    assert student.writer.left == [student.attendance.id]
+    assert (student.said_at, student.gone) == ([0.0], [])
+
+
+def test_a_page_goes_on_being_heard_of_when_the_clock_steps_back() -> None:
+    student = Student()
+    student.attendance.check()
+    student.clock.now -= 3600
+    student.watched_for(HEARD_S)
+    assert student.said_at == [0.0, -3600.0, -3598.0]
+
+
+class Over(Exception):
+    """Ends the endless work of a Watch."""
+
+
+def watched(monkeypatch: pytest.MonkeyPatch, watch: Watch, rounds: int) -> None:
+    """What the thread of `watch` does in so many rounds, without a thread and without waiting."""
+    slept: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        if len(slept) == rounds:
+            raise Over
+
+    monkeypatch.setattr(live, "time", SimpleNamespace(sleep=sleep))
+    with pytest.raises(Over):
+        watch._work()
+
+
+@pytest.fixture
+def watch(monkeypatch: pytest.MonkeyPatch) -> Watch:
+    """A watch whose thread does not run."""
+    made = Watch()
+    monkeypatch.setattr(made._thread, "start", lambda: None)
+    return made
+
+
+def test_a_check_that_raises_does_not_end_the_watch_over_the_others(
+    monkeypatch: pytest.MonkeyPatch, watch: Watch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken() -> bool:
+        raise RuntimeError("no such session")
+
+    sound = [Student() for _ in range(4)]
+    failing = Attendance(FakeWriter(), 7, True, broken, clock=Clock())
+    for one in (*sound[:2], SimpleNamespace(attendance=failing), *sound[2:]):
+        watch.add(one.attendance)
+    with caplog.at_level(logging.ERROR):
+        watched(monkeypatch, watch, 2)
+        for student in sound:
+            student.clock.now += HEARD_S
+        watched(monkeypatch, watch, 2)
+    assert [student.said_at for student in sound] == [[0.0, 2.0]] * 4
+    assert "no such session" in caplog.text
+
+
+def test_a_watch_looks_after_streams_and_pages_alike(monkeypatch: pytest.MonkeyPatch, watch: Watch) -> None:
+    stream, writer, clock = make()
+    stream.on_frame(video(noisy()))
+    stream.page[0] = False  # type: ignore[attr-defined]
+    clock.now += 1.0
+    student = Student()
+    for one in (stream, student.attendance):
+        watch.add(one)
+        watch.add(one)
+    watched(monkeypatch, watch, 3)
+    assert writer.left == stream.stream_ids
+    assert student.said_at == [0.0]
+
+
+def test_what_nobody_holds_any_more_is_not_looked_after(monkeypatch: pytest.MonkeyPatch, watch: Watch) -> None:
+    writer = FakeWriter()
+    watch.add(Attendance(writer, 7, True, clock=Clock()))
+    gc.collect()
+    watched(monkeypatch, watch, 2)
+    assert writer.presences == []

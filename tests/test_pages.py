@@ -269,6 +269,64 @@ def test_leaving_takes_back_what_was_said_and_deleting_removes_it() -> None:
         assert len(ui.store().signals(room.class_id, 0)) == rows
 
 
+def test_a_tap_while_the_database_is_away_is_a_toast_and_changes_nothing(tmp_path: Path) -> None:
+    room, _ = ui.store().create_class("Ethics", False, ui.now())
+    page = joined(room.code)
+    page = button(page, "🐢 Slower").click().run()  # type: ignore[attr-defined]
+    labels = [b.label for b in page.button]
+    ui.writer().flush()
+    (tmp_path / "pages.sqlite3").rename(tmp_path / "away")
+    for label in ("🐇 Faster", "🐢 Slower ✓", "✋ I'd like help"):
+        page = button(page, label).click().run()  # type: ignore[attr-defined]
+        assert "did not reach the server" in [toast.value for toast in page.toast][-1]
+        assert [b.label for b in page.button] == labels
+    assert not page.exception and not page.error
+    (tmp_path / "away").rename(tmp_path / "pages.sqlite3")
+    assert counted(room.class_id) == {"slower": 1}
+    page = button(page, "🐇 Faster").click().run()  # type: ignore[attr-defined]
+    assert counted(room.class_id) == {"faster": 1}
+
+
+def test_a_class_that_ends_sends_a_student_without_a_camera_away_with_a_sentence() -> None:
+    room, _ = ui.store().create_class("Ethics", False, ui.now())
+    page = joined(room.code)
+    page = button(page, "🐢 Slower").click().run()  # type: ignore[attr-defined]
+    ui.store().end_class(room.class_id, ui.now())
+    page.run()
+    assert "The class has ended. Thank you for taking part." in texts(page) and "camera is off" not in texts(page)
+    assert not page.exception
+    assert not {"student_room", "student_attendance", "student_said", "student_taps"} & {
+        *page.session_state.filtered_state
+    }
+
+
+def test_the_instructor_sees_how_many_say_what_and_typed_names_as_text() -> None:
+    page = make_class()
+    class_id = page.session_state.class_room.class_id
+    for by, kind, age_s, name in (
+        ("a", "lost", 5, ""),
+        ("a", "lost", 1, ""),
+        ("b", "lost", 61, ""),  # faded
+        ("b", "help", 1, "<b>Ada</b> [L](http://x) **!**"),
+        ("c", "help", 1, ""),
+        ("c", "faster", 1000, ""),
+    ):
+        ui.store().give(signals.signal(class_id, by, kind, ui.now() - age_s, name))
+    page.run()
+    figures = {metric.label: metric.value for metric in page.metric}
+    assert {figures[f"{icon} {text}"] for icon, text, _ in signals.KINDS.values()} == {"0", "1", "2"}
+    assert (figures["🧭 Lost"], figures["✋ I'd like help"], figures["🐇 Faster"]) == ("1", "2", "1")
+    named = [caption.value for caption in page.caption if "by name" in caption.value]
+    assert named == [r"Asking for help by name: \<b\>Ada\</b\> \[L\](http\://x) \*\*\!\*\*"]
+    assert not page.exception
+
+
+def test_nobody_is_named_who_did_not_type_a_name() -> None:
+    page = make_class()
+    ui.store().give(signals.signal(page.session_state.class_room.class_id, "a", "help", ui.now()))
+    assert "by name" not in texts(page.run())
+
+
 def test_a_wrong_key_does_not_open_a_class() -> None:
     room, _ = ui.store().create_class("Algebra", True, ui.now())
     page = open_page("teach")
@@ -320,6 +378,7 @@ def test_a_title_is_shown_as_text_and_never_as_markup() -> None:
 
 def test_a_database_out_of_reach_is_a_sentence_and_the_entry_is_kept(tmp_path: Path) -> None:
     page = open_page("teach")
+    page.selectbox[0].select(policy.PLACES[1]).run()
     ui.store()
     (tmp_path / "pages.sqlite3").unlink()
     with sqlite3.connect(tmp_path / "pages.sqlite3") as other:
@@ -328,7 +387,8 @@ def test_a_database_out_of_reach_is_a_sentence_and_the_entry_is_kept(tmp_path: P
     page.checkbox[0].check()
     page = button(page, "Make the class").click().run()  # type: ignore[attr-defined]
     assert "The database cannot be used" in texts(page)
-    assert page.text_input[0].value == "Algebra"
+    assert (page.text_input[0].value, page.selectbox[0].value) == ("Algebra", policy.PLACES[1])
+    assert "class_room" not in page.session_state
 
 
 def test_a_photo_is_read_and_can_be_downloaded(astronaut: np.ndarray) -> None:

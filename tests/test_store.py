@@ -1,3 +1,4 @@
+import math
 import os
 import sqlite3
 from collections.abc import Iterator, Sequence
@@ -7,17 +8,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 import sqlalchemy as sa
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from fer import signals
 from fer.aggregate import SLOT_S, merge
 from fer.errors import ClassError, StoreError
 from fer.labels import LABELS
 from fer.store import Store, codes, sql
 from fer.store.sql import SqlStore
-from fer.types import Bucket, Classroom, Slot
+from fer.types import Bucket, Classroom, Marker, Signal, Slot
 from tests.fakes import bucket, present
 
 NOW = 1_700_000_000.0
@@ -60,10 +64,23 @@ def _put(store: Store, buckets: Sequence[Bucket], *here: str, seen_at: float = N
 
 
 def _rows(url: str) -> dict[str, list[sa.Row[tuple[object, ...]]]]:
-    """Every row of the classes, their buckets and presences, as the database has them."""
+    """Every row of every table, as the database has them."""
     engine = sa.create_engine(url, poolclass=sa.NullPool)
     with engine.begin() as connection:
         return {name: list(connection.execute(sa.select(table))) for name, table in sql.metadata.tables.items()}
+
+
+def _said(room: Classroom, kind: str, at: float = NOW, by: str = "a", name: str = "") -> Signal:
+    return signals.signal(room.class_id, by, kind, at, name)
+
+
+def _fill(store: Store, room: Classroom, *streams: str) -> None:
+    """Rows of the class in every table."""
+    for stream in streams:
+        _put(store, [bucket(stream, NOW + i * SLOT_S, class_id=room.class_id) for i in range(3)], stream)
+        for kind in signals.KINDS:
+            store.give(_said(room, kind, by=stream, name="Ada"))
+    store.mark(Marker(room.class_id, NOW, "Exercise 3"))
 
 
 def _same(a: Sequence[Slot], b: Sequence[Slot]) -> None:
@@ -280,28 +297,28 @@ def test_what_belongs_to_no_class_is_passed_over_and_the_rest_is_written(url: st
 
 def test_deleting_a_class_leaves_not_a_row_of_it(url: str, store: Store, room: Classroom, other: Classroom):
     for made in (room, other):
-        _put(store, [bucket("a", NOW + i * SLOT_S, class_id=made.class_id) for i in range(3)], "a", "b")
+        _fill(store, made, "a", "b")
     store.delete_class(room.class_id)
-    assert [{row.class_id for row in found} for found in _rows(url).values()] == [{other.class_id}] * 3
+    assert {table: {row.class_id for row in found} for table, found in _rows(url).items()} == {
+        table: {other.class_id} for table in sql.metadata.tables
+    }
     assert store.find_class(room.code) is None
 
 
 def test_a_class_that_was_deleted_takes_nothing_any_more(url: str, store: Store, room: Classroom):
     store.delete_class(room.class_id)
     _put(store, [bucket("a", NOW, class_id=room.class_id)], "a")
-    assert _rows(url) == {"classes": [], "buckets": [], "presences": []}
+    store.give(_said(room, "slower"))
+    store.take_back(room.class_id, "a", tuple(signals.KINDS), NOW)
+    assert _rows(url) == {table: [] for table in sql.metadata.tables}
 
 
 def test_deleting_a_stream_leaves_not_a_row_of_it(url: str, store: Store, room: Classroom, other: Classroom):
     for made in (room, other):
-        _put(
-            store,
-            [bucket(stream, NOW, face_id=i, class_id=made.class_id) for stream in "ab" for i in range(2)],
-            "a",
-            "b",
-        )
+        _fill(store, made, "a", "b")
+        _put(store, [bucket(stream, NOW, face_id=1, class_id=made.class_id) for stream in "ab"])
     store.delete_stream(room.class_id, "a")
-    for name in ("buckets", "presences"):
+    for name in [table.name for table in sql.metadata.tables.values() if "stream_id" in table.c]:
         left = {(row.class_id, row.stream_id) for row in _rows(url)[name]}
         assert left == {(room.class_id, "b"), (other.class_id, "a"), (other.class_id, "b")}
 
@@ -310,9 +327,195 @@ def test_a_purge_deletes_the_classes_that_were_made_before_and_their_rows(url: s
     old, _ = store.create_class("Old", True, NOW - 100)
     new, _ = store.create_class("New", True, NOW)
     for made in (old, new):
-        _put(store, [bucket("a", NOW, class_id=made.class_id)], "a")
+        _fill(store, made, "a")
     assert (store.purge(NOW), store.purge(NOW)) == (1, 0)
-    assert [{row.class_id for row in found} for found in _rows(url).values()] == [{new.class_id}] * 3
+    assert {table: {row.class_id for row in found} for table, found in _rows(url).items()} == {
+        table: {new.class_id} for table in sql.metadata.tables
+    }
+
+
+def test_what_a_student_says_is_kept_as_it_was_said(store: Store, room: Classroom):
+    given = [_said(room, kind, NOW + i, name="Ada") for i, kind in enumerate(signals.KINDS)]
+    for one in given:
+        store.give(one)
+    assert store.signals(room.class_id, 0.0) == given
+
+
+def test_without_signals_there_are_none(store: Store, room: Classroom):
+    assert store.signals(room.class_id, 0.0) == store.signals(room.class_id + 1000, 0.0) == []
+
+
+@pytest.mark.parametrize("kind", signals.HELD)
+def test_what_stands_until_it_is_cleared_does_so_when_the_store_is_opened_again(
+    url: str, store: Store, room: Classroom, kind: str
+):
+    store.give(_said(room, kind))
+    (kept,) = SqlStore(url).signals(room.class_id, NOW + 1e9)
+    assert kept.until == math.inf and kept == _said(room, kind)
+    assert signals.counts([kept], NOW + 1e9)[kind] == 1
+
+
+def test_signals_come_in_the_order_in_which_they_were_said(store: Store, room: Classroom):
+    for second in (5, 1, 9, 3):
+        store.give(_said(room, "lost", NOW + second, by=f"s{9 - second}"))
+    assert [one.at - NOW for one in store.signals(room.class_id, 0.0)] == [1, 3, 5, 9]
+
+
+@pytest.mark.parametrize("kind", ["help", "slower"])
+def test_giving_the_same_again_changes_nothing(url: str, store: Store, room: Classroom, kind: str):
+    one = _said(room, kind, name="Ada")
+    store.give(one)
+    before = _rows(url)
+    for _ in range(3):
+        store.give(one)
+    assert _rows(url) == before and len(before["signals"]) == 1
+
+
+@pytest.mark.parametrize(("kind", "name"), [("help", "Ada"), ("lost", ""), ("slower", "")])
+def test_the_same_student_saying_it_again_takes_the_place_of_what_stands(
+    store: Store, room: Classroom, kind: str, name: str
+):
+    store.give(_said(room, kind))
+    store.give(_said(room, kind, NOW + 10, name=name))
+    first, second = store.signals(room.class_id, 0.0)
+    assert (first.at, first.until) == (NOW, NOW + 10)
+    assert second == _said(room, kind, NOW + 10, name=name)
+    assert signals.standing([first, second], NOW + 9) == [first]
+    assert signals.standing([first, second], NOW + 10) == [second]
+
+
+def test_what_had_faded_or_been_taken_back_before_is_not_changed_by_saying_it_again(store: Store, room: Classroom):
+    store.give(_said(room, "lost"))
+    store.take_back(room.class_id, "a", ["lost"], NOW + 20)
+    store.give(_said(room, "lost", NOW + 30))
+    store.give(_said(room, "lost", NOW + 500))
+    assert [one.until - NOW for one in store.signals(room.class_id, 0.0)] == [20, 90, 560]
+
+
+def test_saying_it_does_not_touch_other_students_kinds_or_classes(store: Store, room: Classroom, other: Classroom):
+    untouched = [_said(room, "slower", by="b"), _said(room, "lost"), _said(other, "slower")]
+    for one in untouched:
+        store.give(one)
+    store.give(_said(room, "slower", NOW + 1))
+    store.give(_said(room, "slower", NOW + 2))
+    left = store.signals(room.class_id, NOW + 3) + store.signals(other.class_id, NOW + 3)
+    assert set(untouched) < set(left) and len(left) == 4
+
+
+def test_taking_back_ends_the_kinds_that_are_named_of_that_student_in_that_class(
+    store: Store, room: Classroom, other: Classroom
+):
+    for made in (room, other):
+        for by in "ab":
+            for kind in signals.KINDS:
+                store.give(_said(made, kind, by=by))
+    store.take_back(room.class_id, "a", ["slower", "help"], NOW + 1)
+
+    def standing(made: Classroom) -> set[tuple[str, str]]:
+        return {(one.stream_id, one.kind) for one in signals.standing(store.signals(made.class_id, 0.0), NOW + 1)}
+
+    everything = {(by, kind) for by in "ab" for kind in signals.KINDS}
+    assert standing(room) == everything - {("a", "slower"), ("a", "help")}
+    assert standing(other) == everything
+
+
+def test_what_is_taken_back_stays_known_until_then_and_is_not_lengthened(store: Store, room: Classroom):
+    store.give(_said(room, "slower"))
+    for later in (20, 40, 10_000):
+        store.take_back(room.class_id, "a", signals.HELD, NOW + later)
+    (one,) = store.signals(room.class_id, 0.0)
+    assert (one.at, one.until) == (NOW, NOW + 20)
+
+
+def test_taking_back_what_was_not_said_or_no_kind_at_all_changes_nothing(url: str, store: Store, room: Classroom):
+    store.give(_said(room, "slower"))
+    before = _rows(url)
+    store.take_back(room.class_id, "a", [], NOW + 1)
+    store.take_back(room.class_id, "a", ["faster", "no such kind", "'; DROP TABLE signals; --"], NOW + 1)
+    store.take_back(room.class_id, "nobody", tuple(signals.KINDS), NOW + 1)
+    store.take_back(room.class_id + 1000, "a", tuple(signals.KINDS), NOW + 1)
+    assert _rows(url) == before
+
+
+def test_signals_leave_out_what_stood_no_longer_by_then(store: Store, room: Classroom):
+    store.give(_said(room, "lost", by="faded"))
+    store.give(_said(room, "slower", by="taken back"))
+    store.give(_said(room, "slower", by="held"))
+    store.take_back(room.class_id, "taken back", ["slower"], NOW + 30)
+    since = {s: [one.stream_id for one in store.signals(room.class_id, NOW + s)] for s in (0, 29, 31, 59, 61, 9000)}
+    assert [sorted(by) for by in since.values()] == [
+        ["faded", "held", "taken back"],
+        ["faded", "held", "taken back"],
+        ["faded", "held"],
+        ["faded", "held"],
+        ["held"],
+        ["held"],
+    ]
+
+
+def test_a_class_that_has_ended_takes_no_signal_given_later_and_keeps_those_of_before(store: Store, room: Classroom):
+    store.give(_said(room, "slower"))
+    store.end_class(room.class_id, NOW + 7)
+    store.give(_said(room, "lost", NOW + 7))
+    store.give(_said(room, "slower", NOW + 8))
+    store.give(_said(room, "faster", NOW + 6))  # said before the end, and late to come in
+    assert store.signals(room.class_id, 0.0) == [_said(room, "slower"), _said(room, "faster", NOW + 6)]
+
+
+def test_a_signal_for_no_class_is_passed_over(url: str, store: Store, room: Classroom):
+    store.give(Signal(room.class_id + 1000, "a", "lost", NOW, NOW + 60))
+    assert _rows(url)["signals"] == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        'O\'Brien "Bobby"; DROP TABLE signals; --',
+        "%s :name ? {0} \\",
+        "👩‍🏫" * 30,
+        "Ωμέγα שלום",
+        "<script>alert(1)</script>",
+        "x" * 10_000,
+        "😀" * 10_000,
+    ],
+)
+def test_a_name_of_any_signs_comes_back_as_it_was_given(store: Store, room: Classroom, name: str):
+    one = _said(room, "help", name=name)
+    store.give(one)
+    (kept,) = store.signals(room.class_id, 0.0)
+    assert kept == one and 0 < len(kept.name) <= sql.signals.c.name.type.length
+    assert name.startswith(kept.name)
+
+
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    taps=st.lists(
+        st.tuples(st.sampled_from("ab"), st.sampled_from(["lost", "slower"]), st.booleans(), st.integers(1, 40)),
+        max_size=12,
+    )
+)
+def test_after_any_taps_a_student_says_what_was_tapped_last(
+    store: Store, room: Classroom, taps: list[tuple[str, str, bool, int]]
+):
+    for by in "ab":
+        store.delete_stream(room.class_id, by)
+    now, said = NOW, dict[tuple[str, str], Signal]()
+    for by, kind, gives, seconds in taps:
+        now += seconds
+        if gives:
+            said[by, kind] = _said(room, kind, now, by)
+            store.give(said[by, kind])
+        else:
+            said.pop((by, kind), None)
+            store.take_back(room.class_id, by, [kind], now)
+    stands = signals.standing(store.signals(room.class_id, 0.0), now)
+    assert sorted(stands, key=str) == sorted(signals.standing(said.values(), now), key=str)
+
+
+def test_students_who_say_the_same_at_the_same_moment_are_all_kept(store: Store, room: Classroom):
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda i: store.give(_said(room, "lost", by=f"s{i}")), range(12)))
+    assert signals.counts(store.signals(room.class_id, 0.0), NOW)["lost"] == 12
 
 
 def test_any_thread_may_write(store: Store, room: Classroom):
@@ -335,6 +538,25 @@ def test_a_store_that_is_opened_again_has_what_it_had(url: str, store: Store, ro
 def test_the_tables_that_migrations_make_are_those_of_the_code(url: str, store: Store):
     with sa.create_engine(url, poolclass=sa.NullPool).connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), sql.metadata) == []
+        made = set(sa.inspect(connection).get_table_names())
+    assert made == {"classes", "buckets", "presences", "signals", "markers", "alembic_version"}
+
+
+def test_a_database_of_the_first_version_keeps_its_classes_and_takes_signals(tmp_path: Path):
+    url = f"sqlite:///{tmp_path / 'old.sqlite3'}"
+    config = Config()
+    config.set_main_option("script_location", str(sql.MIGRATIONS))
+    with sa.create_engine(url, poolclass=sa.NullPool).begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        connection.execute(
+            sa.text("INSERT INTO classes VALUES (3, 'ACX4K7', 'Old', 'no hash', 1, :made, NULL)"), {"made": NOW}
+        )
+    store = SqlStore(url)
+    room = store.find_class("ACX4K7")
+    assert room == Classroom(3, "ACX4K7", "Old", NOW, None, True, False, False)
+    store.give(_said(room, "slower"))
+    assert store.signals(3, 0.0) == [_said(room, "slower")]
 
 
 SECRET = "hunter2"

@@ -19,8 +19,11 @@ class Store(Protocol):
 
     def find_class(self, code: str) -> Classroom | None: ...
 
-    def open_class(self, code: str, key: str) -> Classroom:
-        """The class of an instructor. Raises ClassError where code and key do not belong together."""
+    def open_class(self, code: str, key: str, now: float | None = None) -> Classroom:
+        """The class of an instructor. Raises ClassError where code and key do not belong together.
+
+        With `now`, the try is kept in the class's log, whether it succeeds or not.
+        """
         ...
 
     def end_class(self, class_id: int, now: float) -> None: ...
@@ -73,6 +76,10 @@ class Store(Protocol):
 
     def markers(self, class_id: int) -> list[Marker]:
         """The marked moments of a class, oldest first."""
+        ...
+
+    def logins(self, class_id: int) -> list[tuple[float, bool]]:
+        """When somebody tried to open the class, and whether the key was right; oldest first."""
         ...
 
     def purge(self, before: float) -> int:

@@ -76,6 +76,13 @@ markers = sa.Table(
     sa.Column("at", sa.Float(53), primary_key=True),
     sa.Column("text", sa.String(120), nullable=False),
 )
+logins = sa.Table(
+    "logins",
+    metadata,
+    sa.Column("class_id", sa.Integer, primary_key=True),
+    sa.Column("at", sa.Float(53), primary_key=True),
+    sa.Column("opened", sa.Boolean, nullable=False),
+)
 
 INSERTS: dict[str, Callable[[sa.Table], Any]] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
@@ -117,13 +124,17 @@ class SqlStore:
         with self._begin() as connection:
             return self._classroom(connection, classes.c.code == codes.clean_code(code))
 
-    def open_class(self, code: str, key: str) -> Classroom:
+    def open_class(self, code: str, key: str, now: float | None = None) -> Classroom:
         cleaned = codes.clean_code(code)
         with self._begin() as connection:
             stored = connection.scalar(sa.select(classes.c.key_hash).where(classes.c.code == cleaned))
             room = self._classroom(connection, classes.c.code == cleaned)
         # A wrong code costs as much time as a wrong key: the answer does not tell which codes exist.
         valid = _verify(self._hasher, stored or _no_hash(), codes.clean_code(key))
+        if room is not None and now is not None:
+            with self._begin() as connection:
+                row = {"class_id": room.class_id, "at": now, "opened": valid}
+                connection.execute(self._insert(logins).on_conflict_do_nothing(), [row])
         if room is None or not valid:
             raise ClassError("This code and key do not open a class. Check both: the key was shown when it was made.")
         return room
@@ -141,7 +152,7 @@ class SqlStore:
 
     def delete_class(self, class_id: int) -> None:
         with self._begin() as connection:
-            for table in (buckets, presences, signals, markers, classes):
+            for table in (buckets, presences, signals, markers, logins, classes):
                 connection.execute(sa.delete(table).where(table.c.class_id == class_id))
 
     def delete_stream(self, class_id: int, stream_id: str) -> None:
@@ -234,6 +245,11 @@ class SqlStore:
         with self._begin() as connection:
             rows = connection.execute(sa.select(m.class_id, m.at, m.text).where(m.class_id == class_id).order_by(m.at))
             return [Marker(*row) for row in rows]
+
+    def logins(self, class_id: int) -> list[tuple[float, bool]]:
+        these = sa.select(logins.c.at, logins.c.opened).where(logins.c.class_id == class_id).order_by(logins.c.at)
+        with self._begin() as connection:
+            return [(at, opened) for at, opened in connection.execute(these)]
 
     def purge(self, before: float) -> int:
         with self._begin() as connection:

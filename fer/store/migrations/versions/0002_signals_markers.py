@@ -1,4 +1,4 @@
-"""What students say themselves, the moments that instructors mark, a pause, and what the class view shows."""
+"""What students say themselves, the moments that are marked, who came in, pause and pulse."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -25,4 +25,10 @@ def upgrade() -> None:
         sa.Column("class_id", sa.Integer, primary_key=True),
         sa.Column("at", sa.Float(53), primary_key=True),
         sa.Column("text", sa.String(120), nullable=False),
+    )
+    op.create_table(
+        "logins",
+        sa.Column("class_id", sa.Integer, primary_key=True),
+        sa.Column("at", sa.Float(53), primary_key=True),
+        sa.Column("opened", sa.Boolean, nullable=False),
     )
