@@ -12,15 +12,20 @@ from fer.aggregate import (
     SLOT_S,
     BucketFiller,
     above_floor,
+    changes,
     coarsen,
+    guarded,
     merge,
     mood,
     overall,
+    rounded,
+    segments,
     uncertain_share,
     valence,
 )
+from fer.demo import USUAL
 from fer.labels import LABELS, UNCERTAIN
-from fer.types import Bucket, Reading, Slot
+from fer.types import Bucket, Marker, Reading, Slot
 from tests.fakes import bucket, present, probs_of, reading, slot_of
 
 START = 1_700_000_000.0  # the beginning of a slot
@@ -301,3 +306,243 @@ def test_the_group_floor_counts_students_and_not_the_faces_before_one_camera():
     (slot,) = above_floor(merge(rows), 2)
     assert (slot.n_faces, slot.n_streams) == (7, 2)
     assert mood([present("a", START, n_faces=6), present("b", START)], slot, 3, START).now is None
+
+
+def _timeline(counts: list[int | None], faces: np.ndarray | None = None) -> list[Slot]:
+    """One slot per count of students, tagged by its place in n_faces; None is a slot that was withheld."""
+    rng = np.random.default_rng(5)
+    return [
+        Slot(START + SLOT_S * i, i + 1, rng.dirichlet(np.ones(7)) if faces is None else faces[:n].mean(axis=0), n)
+        for i, n in enumerate(counts)
+        if n is not None
+    ]
+
+
+def _tags(slots: list[Slot]) -> list[int]:
+    """Of each slot that is shown, which one it was before it was guarded."""
+    return [slot.n_faces - 1 for slot in slots]
+
+
+def _starts(slots: list[Slot]) -> list[float]:
+    return [slot.start for slot in slots]
+
+
+student_counts = st.lists(st.none() | st.integers(5, 9), max_size=30)
+
+
+def test_of_no_slots_none_are_shown():
+    assert guarded([]) == []
+
+
+def test_a_class_in_which_nobody_comes_or_goes_is_shown_slot_by_slot():
+    slots = _timeline([8] * 12)
+    assert _tags(guarded(slots)) == list(range(12)) and _starts(guarded(slots)) == _starts(slots)
+
+
+def test_a_slot_is_shown_when_it_is_over():
+    slots = _timeline([8] * 3)
+    assert _starts(guarded(slots, START + 3 * SLOT_S)) == _starts(slots)
+    assert _starts(guarded(slots, START + 3 * SLOT_S - 0.001)) == _starts(slots[:2])
+    assert guarded(slots, START) == []
+
+
+def test_who_asks_every_second_sees_no_slot_filling():
+    """Attack: subtract what the mean was before a student's buckets came in from what it was after."""
+    past, filling = _timeline([8] * 3), [_timeline([8, 8, 8, n])[-1] for n in range(1, 9)]
+    views = [guarded([*past, part], filling[0].start + 0.6 * i) for i, part in enumerate(filling)]
+    assert {tuple(_tags(view)) for view in views} == {(0, 1, 2)}
+
+
+@pytest.mark.parametrize("after", [7, 9], ids=["one leaves", "one joins"])
+def test_what_was_shown_before_one_leaves_or_joins_is_shown_on_for_two_slots(after: int):
+    shown = guarded(_timeline([8, 8, after, after, after, after]))
+    assert _tags(shown) == [0, 1, 1, 1, 4, 5]
+    assert _starts(shown) == _starts(_timeline([8] * 6))
+    assert [slot.n_streams for slot in shown] == [8, 8, 8, 8, after, after]
+
+
+def test_while_one_after_another_leaves_nothing_new_is_shown():
+    assert _tags(guarded(_timeline([10, 9, 8, 7, 7, 7, 7]))) == [0, 0, 0, 0, 0, 5, 6]
+
+
+def test_one_who_comes_and_goes_within_the_hold_prolongs_it():
+    assert _tags(guarded(_timeline([8, 9, 8, 8, 8]))) == [0, 0, 0, 0, 4]
+
+
+@pytest.mark.parametrize("after", [6, 10])
+def test_two_who_leave_or_join_at_once_are_shown(after: int):
+    assert _tags(guarded(_timeline([8, 8, after, after]))) == [0, 1, 2, 3]
+
+
+def test_a_gap_is_not_filled_with_what_was_before_it():
+    assert _starts(guarded(_timeline([8, None, None, 8]))) == [START, START + 3 * SLOT_S]
+    # Nothing recent can be shown on, and the slots after the gap still differ by one student.
+    assert _tags(guarded(_timeline([8, 8, None, 7, 7, 7]))) == [0, 1, 5]
+
+
+@given(student_counts)
+def test_guarding_shows_no_time_that_there_was_not_and_keeps_the_order(counts: list[int | None]):
+    slots = _timeline(counts)
+    shown = guarded(slots)
+    assert set(_starts(shown)) <= set(_starts(slots))
+    assert _starts(shown) == sorted(set(_starts(shown))) and _tags(shown) == sorted(_tags(shown))
+    assert all(START + SLOT_S * tag <= slot.start for tag, slot in zip(_tags(shown), shown, strict=True))
+    assert shown[:1] == [] or _tags(shown)[0] == slots[0].n_faces - 1
+
+
+@given(student_counts)
+def test_two_views_in_a_row_that_differ_by_one_student_are_moments_apart(counts: list[int | None]):
+    """Attack: subtract one view from the next where one student has left or joined between the two."""
+    views = {slot.n_faces: slot for slot in guarded(_timeline(counts))}
+    for one, other in itertools.pairwise(views.values()):
+        if abs(one.n_streams - other.n_streams) == 1:
+            assert other.n_faces - one.n_faces > aggregate.HOLD_SLOTS
+
+
+@given(student_counts, st.integers(0, 30))
+def test_what_was_shown_once_is_not_shown_otherwise_later(counts: list[int | None], cut: int):
+    slots = _timeline(counts)
+    early, late = guarded(slots, START + cut * SLOT_S), guarded(slots)
+    assert _tags(early) == _tags(late)[: len(early)] and _starts(early) == _starts(late)[: len(early)]
+
+
+@pytest.mark.parametrize("leaves", [True, False], ids=["one leaves", "one joins"])
+@pytest.mark.parametrize("n", range(6, 21))
+def test_subtracting_tells_no_more_of_one_student_than_the_mean_does(n: int, leaves: bool):
+    """Attack: n·mean − (n − 1)·mean' between any two views in a row, while all others hold perfectly still.
+
+    Faces are as varied as those of the demo class. One face that shows a single expression among such faces
+    is more than rounding hides.
+    """
+    rng = np.random.default_rng(n)
+    missed, guessed = [], []
+    for _ in range(100):
+        faces = rng.dirichlet(USUAL, n)
+        counts = [n] * 4 + [n - 1] * 6
+        shown = guarded(_timeline([*(counts if leaves else reversed(counts))], faces))
+        for one, other in itertools.pairwise(shown):
+            if one.n_streams != other.n_streams:
+                more, fewer = sorted([one, other], key=lambda slot: -slot.n_streams)
+                found = more.n_streams * more.mean_probs - fewer.n_streams * fewer.mean_probs
+                missed.append(np.abs(found - faces[-1]).sum())
+                guessed.append(np.abs(more.mean_probs - faces[-1]).sum())
+    assert len(missed) == 100
+    assert np.mean(missed) >= np.mean(guessed)
+
+
+shares_of_a_class = st.lists(st.floats(0, 1), min_size=8, max_size=8).filter(sum).map(lambda x: np.array(x[:7]) / sum(x))
+
+
+@given(shares_of_a_class, st.sampled_from([0.05, 0.02]))
+def test_rounded_shares_are_multiples_that_sum_to_one_within_a_step_of_the_truth(shares: np.ndarray, step: float):
+    made = rounded(shares, step)
+    assert made.shape == (7,) and (made >= 0).all()
+    with_rest = np.append(made, 1 - made.sum())
+    np.testing.assert_allclose(with_rest / step, np.round(with_rest / step), atol=1e-6)
+    assert with_rest.min() > -1e-9
+    assert np.abs(with_rest - np.append(shares, 1 - shares.sum())).max() < step + 1e-6
+
+
+@given(shares_of_a_class, st.sampled_from([0.05, 0.02]))
+def test_rounding_again_changes_nothing(shares: np.ndarray, step: float):
+    made = rounded(shares, step)
+    np.testing.assert_allclose(rounded(made, step), made, atol=1e-9)
+
+
+def test_shares_whose_sum_is_a_hair_above_one_are_rounded_all_the_same():
+    made = rounded(np.full(7, 1 / 7) * (1 + 1e-7), 0.05)
+    assert made.sum() == pytest.approx(1) and set(np.round(made / 0.05)) == {2, 3}
+
+
+@pytest.mark.parametrize(("n", "step"), [(5, 0.05), (9, 0.05), (10, 0.02), (40, 0.02)])
+def test_a_small_class_is_rounded_more_coarsely(n: int, step: float):
+    made = [slot.mean_probs / step for slot in guarded(_timeline([n] * 40))]
+    np.testing.assert_allclose(made, np.round(made), atol=1e-6)
+    finer = np.array(made) / 2
+    assert np.abs(finer - np.round(finer)).max() > 0.4
+
+
+def _mood_of(*parts: tuple[str, int]) -> list[Slot]:
+    """So many slots in a row that all show one label."""
+    shown = [label for label, slots in parts for _ in range(slots)]
+    return [slot_of(START + SLOT_S * i, 6, probs_of(label, 1.0).astype(float)) for i, label in enumerate(shown)]
+
+
+def test_a_turn_of_the_mood_is_found_where_it_is():
+    (turn,) = changes(_mood_of(("happy", 24), ("sad", 24)))
+    assert (turn.at, turn.before, turn.after) == (START + 24 * SLOT_S, 1.0, -1.0)
+    assert (turn.label, turn.rise) == ("sad", pytest.approx(1.0))
+
+
+def test_turns_come_in_the_order_of_time_and_apart_from_each_other():
+    found = changes(_mood_of(("happy", 30), ("sad", 30), ("neutral", 30), ("happy", 30)))
+    assert [turn.label for turn in found] == ["sad", "neutral", "happy"]
+    assert [turn.at for turn in found] == [START + SLOT_S * i for i in (30, 60, 90)]
+
+
+def test_of_many_turns_the_largest_are_told():
+    slots = _mood_of(("happy", 30), ("sad", 30), ("neutral", 30), ("happy", 30))
+    assert [turn.label for turn in changes(slots, most=1)] == ["sad"]
+    assert changes(slots, most=0) == []
+
+
+def test_a_mood_that_hardly_moves_has_no_turns():
+    assert changes([]) == changes(_mood_of(("happy", 100))) == []
+    little = [slot_of(START + SLOT_S * i, 6, probs_of("happy", 1.0) * (0.5 + 0.14 * (i > 30))) for i in range(60)]
+    assert changes(little) == []
+    enough = [slot_of(START + SLOT_S * i, 6, probs_of("happy", 1.0) * (0.5 + 0.16 * (i > 30))) for i in range(60)]
+    assert [turn.at for turn in changes(enough)] == [START + 31 * SLOT_S]
+
+
+@pytest.mark.parametrize("parts", [(("happy", 5), ("sad", 40)), (("happy", 40), ("sad", 5))])
+def test_a_few_slots_at_the_edge_are_no_turn(parts: tuple[tuple[str, int], ...]):
+    """Less than half a minute of readings on one side says nothing about a minute."""
+    found = changes(_mood_of(*parts))
+    assert all(min(turn.at - START, START + 45 * SLOT_S - turn.at) >= 30 for turn in found)
+    assert all(abs(turn.after - turn.before) < 2 for turn in found)
+
+
+def test_a_turn_weighs_slots_by_their_faces():
+    before = [slot_of(START + SLOT_S * i, 1 + 8 * (i % 2), probs_of("sad" if i % 2 else "happy", 1.0)) for i in range(24)]
+    after = [slot_of(START + SLOT_S * (24 + i), 5, probs_of("neutral", 1.0)) for i in range(24)]
+    (turn,) = changes(before + after)
+    assert turn.before == pytest.approx((1 - 9) / 10)
+
+
+END = START + 24 * SLOT_S
+
+
+def test_a_class_without_marked_moments_is_one_part():
+    (part,) = segments(_mood_of(("happy", 24)), [], START, END)
+    assert (part.title, part.begin, part.end) == ("from the start", START, END)
+    assert part.mean_probs is not None and valence(part.mean_probs) == 1.0
+
+
+def test_each_marked_moment_begins_a_part_with_its_own_mood():
+    slots = _mood_of(("happy", 10), ("sad", 8), ("neutral", 6))
+    parts = segments(slots, [Marker(1, START + 10 * SLOT_S, "film"), Marker(1, START + 18 * SLOT_S, "")], START, END)
+    assert [part.title for part in parts] == ["from the start", "film", "marked"]
+    assert [part.end for part in parts] == [part.begin for part in parts[1:]] + [END]
+    assert [LABELS[int(part.mean_probs.argmax())] for part in parts if part.mean_probs is not None] == [
+        "happy",
+        "sad",
+        "neutral",
+    ]
+
+
+def test_a_part_without_slots_has_no_mood():
+    parts = segments(_mood_of(("happy", 10)), [Marker(1, START + 12 * SLOT_S, "film")], START, END)
+    assert [part.mean_probs is None for part in parts] == [False, True]
+    assert [part.mean_probs for part in segments([], [], START, END)] == [None]
+
+
+def test_moments_outside_of_the_class_or_at_its_ends_begin_no_part():
+    outside = [Marker(1, at, "outside") for at in (START - 60, START, END, END + 60)]
+    assert [part.title for part in segments([], outside, START, END)] == ["from the start"]
+
+
+def test_two_moments_within_a_slot_share_it_out_to_one_of_them():
+    markers = [Marker(1, START + 7, "a"), Marker(1, START + 8, "b")]
+    parts = segments(_mood_of(("happy", 1), ("sad", 23)), markers, START, END)
+    assert [part.title for part in parts] == ["from the start", "a", "b"]
+    assert [part.mean_probs is None for part in parts] == [False, True, False]

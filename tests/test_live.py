@@ -439,3 +439,61 @@ def test_what_nobody_holds_any_more_is_not_looked_after(monkeypatch: pytest.Monk
     gc.collect()
     watched(monkeypatch, watch, 2)
     assert writer.presences == []
+
+
+def test_a_paused_stream_reads_no_picture_and_stays_connected_without_a_face() -> None:
+    detector, classifier, writer, clock = FakeDetector([square(50, 50)]), FakeClassifier(), FakeWriter(), Clock()
+    stream = StudentStream(lambda: Pipeline(detector, classifier, Options()), writer, 7, 0.5, clock=clock)
+
+    def send(pictures: int) -> None:
+        for _ in range(pictures):
+            stream.on_frame(video(noisy()))
+            clock.now += 0.5
+
+    send(3)
+    read, asked = len(classifier.calls), len(detector.asked)
+    kept = len(writer.buckets)
+    assert read and kept
+    stream.paused = True
+    send(6)
+    assert (len(classifier.calls), len(detector.asked), len(writer.buckets)) == (read, asked, kept)
+    assert (stream.snapshot.state, stream.snapshot.readings) == (live.PAUSED, ())
+    assert [presence.n_faces for presence in writer.presences[-6:]] == [0] * 6
+    assert writer.presences[-1].seen_at == clock.now - 0.5
+    assert {presence.stream_id for presence in writer.presences} == set(stream.stream_ids) and writer.left == []
+    stream.paused = False
+    send(2)
+    assert stream.snapshot.state == LIVE and writer.presences[-1].n_faces == 1
+
+
+def test_a_stream_that_connects_while_it_is_paused_reads_not_even_its_first_picture() -> None:
+    detector, classifier, writer = FakeDetector([square(50, 50)]), FakeClassifier(), FakeWriter()
+    stream = StudentStream(lambda: Pipeline(detector, classifier, Options()), writer, 7, 0.5, clock=Clock())
+    stream.paused = True
+    stream.on_frame(video(noisy()))
+    assert (detector.asked, classifier.calls, writer.buckets) == ([], [], [])
+    assert [presence.n_faces for presence in writer.presences] == [0]
+
+
+def test_a_pause_is_no_picture_with_the_last_reading_drawn_on_it() -> None:
+    stream, _, clock = make()
+    stream.overlay = True
+    stream.on_frame(video(noisy()))
+    clock.now += 0.5
+    stream.paused = True
+    sent = video(noisy())
+    np.testing.assert_array_equal(stream.on_frame(sent).to_ndarray(format="bgr24"), sent.to_ndarray(format="bgr24"))
+
+
+def test_a_face_counts_anew_from_its_second_sighting_after_a_pause() -> None:
+    stream, writer, clock = make()
+    for paused in (False, False, True, False):
+        stream.paused = paused
+        stream.on_frame(video(noisy()))
+        clock.now += 0.5
+    assert [presence.n_faces for presence in writer.presences] == [0, 1, 0, 0]
+
+
+@pytest.mark.parametrize(("active", "at", "expected"), [(True, 99.0, live.PAUSED), (True, 90.0, STALLED), (False, 99.0, READY)])
+def test_a_paused_stream_is_shown_as_paused_while_its_pictures_arrive(active: bool, at: float, expected: str) -> None:
+    assert live.status(active, 0.0, Snapshot(live.PAUSED, at=at), now=100.0) == expected

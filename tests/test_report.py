@@ -9,11 +9,15 @@ import cv2
 import numpy as np
 import pytest
 
-from fer import report
+from fer import report, signals
+from fer.aggregate import SLOT_S
+from fer.alert import Alarm
 from fer.classify import INPUT, Card
 from fer.evaluation import Condition, Mistake
 from fer.labels import LABELS
 from fer.metrics import evaluate
+from fer.report import Lesson, marked_parts, sentences
+from fer.types import Marker, Slot
 from tests.fakes import probs_of, slot_of
 
 CONDITIONS = [Condition("as they are", 0.684, 0.0, 0.676), Condition("low light", 0.512, 0.172, 0.598)]
@@ -168,3 +172,117 @@ def test_the_page_of_a_recorded_class_says_what_expressions_do_not_tell(page: ob
 def test_the_page_of_a_model_says_that_labels_are_wrong_too_and_not_what_a_class_is_told(full: Reader):
     assert "Labels of FER2013 are often wrong themselves" in full.text
     assert report.NOTE not in full.text
+
+
+BEGIN = 1_700_000_000.0
+
+
+def _at(minute: float) -> float:
+    return BEGIN + 60 * minute
+
+
+def _slots(*parts: tuple[str, float, float]) -> list[Slot]:
+    """The slots of a class that showed each label from one minute up to another."""
+    return [
+        slot_of(at, 6, probs_of(label).astype(float))
+        for label, since, until in parts
+        for at in np.arange(_at(since), _at(until), SLOT_S).tolist()
+    ]
+
+
+TURN = _slots(("happy", 0, 5), ("sad", 5, 10))
+MARKERS = [Marker(1, _at(2), "Exercise"), Marker(1, _at(6), "")]
+
+
+def test_what_was_marked_is_shown_as_it_is_written_and_not_run():
+    lesson = Lesson("Physics", BEGIN, _at(10), markers=[Marker(1, _at(5), EVIL)], slots=[])
+    seen = Reader(report.html(lesson))
+    assert not seen.all("img") and seen.text.count(EVIL) == 1
+
+
+def test_what_was_unusual_is_told_in_the_order_of_time():
+    alarms = [Alarm("students saying that they are lost", _at(7), None), Alarm("negative expressions", _at(1), _at(2.5))]
+    told = sentences(Lesson("Physics", BEGIN, _at(10), TURN, alarms=alarms))
+    assert told == [
+        "From minute 1.0 to 2.5 there were more negative expressions than is usual in this class.",
+        "At minute 5.0 expressions became less pleasant: valence +0.90 to -0.96, mostly more sad by 93 points.",
+        "From minute 7.0 to 10.0 there were more students saying that they are lost than is usual in this class.",
+    ]
+
+
+def test_a_turn_for_the_better_is_told_as_one():
+    (line,) = sentences(Lesson("Physics", BEGIN, _at(10), _slots(("sad", 0, 5), ("happy", 5, 10))))
+    assert "more pleasant" in line and "mostly more happy" in line and "less" not in line
+
+
+def test_where_nothing_happened_nothing_is_told():
+    quiet = Lesson("Physics", BEGIN, _at(10), _slots(("neutral", 0, 10)))
+    assert sentences(quiet) == sentences(Lesson("Physics", BEGIN, _at(10), [])) == []
+    assert "Moments" not in Reader(report.html(quiet)).text
+
+
+def test_every_sentence_is_in_the_report_in_its_order():
+    lesson = Lesson("Physics", BEGIN, _at(10), TURN, alarms=[Alarm("<b>anything</b>", _at(8), None)])
+    text = Reader(report.html(lesson)).text
+    first, second = sentences(lesson)
+    assert 0 < text.index(first) < text.index(second)
+
+
+def test_taps_are_counted_in_the_part_in_which_they_were_made():
+    taps = [("lost", 0.0), ("lost", 1.99), ("lost", 2.0), ("got it", 5.9), ("slower", 6.0), ("help", 9.9), ("lost", 10.0)]
+    said = [signals.signal(1, f"s{i}", kind, _at(minute)) for i, (kind, minute) in enumerate(taps)]
+    rows = marked_parts(Lesson("Physics", BEGIN, _at(10), TURN, said, MARKERS))
+    texts = [text for _, text, _ in signals.KINDS.values()]
+    assert [row["part"] for row in rows] == ["from the start", "Exercise", "marked"]
+    assert [row["minutes"] for row in rows] == ["0.0–2.0", "2.0–6.0", "6.0–10.0"]
+    assert [{text: row[text] for text in texts if row[text] != "0"} for row in rows] == [
+        {"Lost": "2"},
+        {"Lost": "1", "Got it": "1"},
+        {"Slower": "1", "I'd like help": "1"},
+    ]
+
+
+def test_each_part_has_its_own_mood_and_none_where_too_few_contributed():
+    slots = _slots(("happy", 0, 2), ("sad", 6, 10))
+    rows = marked_parts(Lesson("Physics", BEGIN, _at(10), slots, markers=MARKERS))
+    assert [row["valence"] for row in rows] == ["+0.90", "withheld", "-0.96"]
+    assert [row["mostly"] for row in rows] == ["happy", "", "sad"]
+
+
+def test_moments_outside_of_the_class_are_no_parts_of_it():
+    outside = [Marker(1, _at(-1), "early"), Marker(1, BEGIN, "begin"), Marker(1, _at(10), "end"), Marker(1, _at(11), "late")]
+    (row,) = marked_parts(Lesson("Physics", BEGIN, _at(10), TURN, markers=outside))
+    assert (row["part"], row["minutes"]) == ("from the start", "0.0–10.0")
+
+
+def test_the_table_of_a_report_has_what_was_marked_and_is_missing_where_nothing_was():
+    seen = Reader(report.html(Lesson("Physics", BEGIN, _at(10), TURN, markers=MARKERS)))
+    assert "Between the marked moments" in seen.text and "Exercise 2.0–6.0" in seen.text
+    assert len(seen.all("table")) == 1 and len(seen.all("tr")) == 4
+    assert not Reader(report.html(Lesson("Physics", BEGIN, _at(10), TURN))).all("table")
+
+
+@pytest.mark.parametrize("markers", [[], MARKERS], ids=["unmarked", "marked"])
+@pytest.mark.parametrize("taps", [0, 3])
+def test_a_report_of_a_class_without_a_mood_opens_and_says_so(markers: list[Marker], taps: int):
+    said = [signals.signal(1, f"s{i}", "lost", _at(i)) for i in range(taps)]
+    page = report.html(Lesson("Physics", BEGIN, _at(10), [], said, markers))
+    seen = Reader(page)
+    assert "no moment with enough faces" in seen.text and report.NOTE in seen.text
+    assert ("What students said" in page) is (taps > 0)
+    assert ("withheld" in seen.text) is bool(markers)
+    assert "most faces at once" not in seen.text
+
+
+def test_a_report_has_a_chart_of_each_kind_with_the_marked_moments_in_it():
+    said = [signals.signal(1, "s0", "lost", _at(3))]
+    page = report.html(Lesson("Physics", BEGIN, _at(10), TURN, said, MARKERS))
+    for title in ("What students said", "Expressions", "Valence", "Who contributed", "Over the whole time"):
+        assert f'"title": "{title}"' in page
+    assert page.count('"mark": "Exercise"') == page.count('"mark": "marked"') == 4
+
+
+def test_a_report_names_no_student():
+    said = [signals.signal(1, "secret-stream", "help", _at(3), "Ada Lovelace")]
+    page = report.html(Lesson("Physics", BEGIN, _at(10), TURN, said, MARKERS))
+    assert "Ada" not in page and "secret-stream" not in page

@@ -81,6 +81,8 @@ def _fill(store: Store, room: Classroom, *streams: str) -> None:
         for kind in signals.KINDS:
             store.give(_said(room, kind, by=stream, name="Ada"))
     store.mark(Marker(room.class_id, NOW, "Exercise 3"))
+    with pytest.raises(ClassError):
+        store.open_class(room.code, "no key", NOW)
 
 
 def _same(a: Sequence[Slot], b: Sequence[Slot]) -> None:
@@ -539,7 +541,7 @@ def test_the_tables_that_migrations_make_are_those_of_the_code(url: str, store: 
     with sa.create_engine(url, poolclass=sa.NullPool).connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), sql.metadata) == []
         made = set(sa.inspect(connection).get_table_names())
-    assert made == {"classes", "buckets", "presences", "signals", "markers", "alembic_version"}
+    assert made == {"classes", "buckets", "presences", "signals", "markers", "logins", "alembic_version"}
 
 
 def test_a_database_of_the_first_version_keeps_its_classes_and_takes_signals(tmp_path: Path):
@@ -632,3 +634,87 @@ def test_a_file_that_is_gone_is_an_error_and_no_empty_one_takes_its_place(tmp_pa
     (tmp_path / "away").rename(path)
     made.put([bucket("a", NOW, class_id=room.class_id)], [], [])
     assert len(made.slots(room.class_id, 0.0)) == 1
+
+
+@pytest.mark.parametrize(("paused", "pulse"), [(True, False), (False, True), (True, True), (False, False)])
+def test_a_class_that_is_paused_or_shows_its_pulse_does_so_wherever_it_is_opened(
+    url: str, store: Store, other: Classroom, paused: bool, pulse: bool
+):
+    room, key = store.create_class("Physics", True, NOW)
+    assert (room.paused, room.pulse) == (False, False)
+    store.set_class(room.class_id, not paused, not pulse)
+    store.set_class(room.class_id, paused, pulse)
+    for found in (store.find_class(room.code), store.open_class(room.code, key), SqlStore(url).find_class(room.code)):
+        assert found is not None and (found.paused, found.pulse) == (paused, pulse)
+        assert (found.title, found.camera, found.ended_at) == ("Physics", True, None)
+    assert store.find_class(other.code) == other
+
+
+def test_ending_a_class_keeps_whether_it_was_paused(store: Store, room: Classroom):
+    store.set_class(room.class_id, True, True)
+    store.end_class(room.class_id, NOW + 7)
+    found = store.find_class(room.code)
+    assert found is not None and (found.paused, found.pulse, found.ended_at) == (True, True, NOW + 7)
+
+
+def test_setting_a_class_that_there_is_not_makes_none(url: str, store: Store, room: Classroom):
+    store.set_class(room.class_id + 1000, True, True)
+    assert len(_rows(url)["classes"]) == 1 and store.find_class(room.code) == room
+
+
+def test_marked_moments_come_oldest_first_and_classes_do_not_mix(store: Store, room: Classroom, other: Classroom):
+    mine = [Marker(room.class_id, NOW + at, text) for at, text in [(30.25, "c"), (10, "a"), (20, "")]]
+    for marker in [*mine, Marker(other.class_id, NOW + 10, "theirs")]:
+        store.mark(marker)
+    assert store.markers(room.class_id) == [mine[1], mine[2], mine[0]]
+    assert store.markers(other.class_id) == [Marker(other.class_id, NOW + 10, "theirs")]
+    assert store.markers(other.class_id + 1000) == []
+
+
+def test_of_two_marks_at_the_same_moment_the_first_one_stays(store: Store, room: Classroom, other: Classroom):
+    for text in ("first", "second"):
+        store.mark(Marker(room.class_id, NOW, text))
+    store.mark(Marker(other.class_id, NOW, "theirs"))
+    assert [marker.text for marker in store.markers(room.class_id)] == ["first"]
+    assert [marker.text for marker in store.markers(other.class_id)] == ["theirs"]
+
+
+@pytest.mark.parametrize("text", ["x" * 120, "x" * 121, "😀" * 300, "Ωμέγα 'x'; DROP TABLE markers; --\n"])
+def test_the_text_of_a_mark_may_hold_any_signs_and_is_cut_to_what_fits(store: Store, room: Classroom, text: str):
+    store.mark(Marker(room.class_id, NOW, text))
+    assert [marker.text for marker in store.markers(room.class_id)] == [text[:120]]
+
+
+def test_a_mark_that_is_taken_away_is_gone_and_the_others_stay(store: Store, room: Classroom, other: Classroom):
+    gone = Marker(room.class_id, NOW, "gone")
+    kept = [Marker(room.class_id, NOW + 1, "kept"), Marker(other.class_id, NOW, "theirs")]
+    for marker in [gone, *kept]:
+        store.mark(marker)
+    for _ in range(2):
+        store.unmark(gone)
+    assert [*store.markers(room.class_id), *store.markers(other.class_id)] == kept
+    store.mark(gone)
+    assert store.markers(room.class_id) == [gone, kept[0]]
+
+
+def test_the_marks_of_a_class_go_with_it_and_those_of_another_stay(store: Store, room: Classroom, other: Classroom):
+    for made in (room, other):
+        store.mark(Marker(made.class_id, NOW, "here"))
+    store.delete_class(room.class_id)
+    assert store.markers(room.class_id) == []
+    assert [marker.text for marker in store.markers(other.class_id)] == ["here"]
+
+
+def test_a_purge_takes_the_marks_of_old_classes_and_no_others(url: str, store: Store):
+    old, _ = store.create_class("Old", True, NOW - 100)
+    new, _ = store.create_class("New", True, NOW)
+    for made in (old, new):
+        store.mark(Marker(made.class_id, NOW, made.title))
+    store.purge(NOW)
+    assert [row.text for row in _rows(url)["markers"]] == ["New"]
+
+
+def test_a_student_who_deletes_their_part_leaves_the_marks_of_the_class(store: Store, room: Classroom):
+    store.mark(Marker(room.class_id, NOW, "film"))
+    store.delete_stream(room.class_id, "a")
+    assert [marker.text for marker in store.markers(room.class_id)] == ["film"]
