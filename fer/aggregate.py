@@ -97,34 +97,45 @@ def above_floor(slots: Iterable[Slot], min_group: int) -> list[Slot]:
 
 
 HOLD_SLOTS = 2
+MOST_HELD = 6  # somebody whose connection flickers must not freeze the picture
+LEAD_S = 60.0  # how much before the first slot that is to be shown `guarded` has to see
 
 
 def guarded(slots: Iterable[Slot], now: float = math.inf) -> list[Slot]:
-    """Slots as an instructor may see them: nobody's reading follows from the difference of two of them.
+    """Slots as an instructor may see them: what one student shows is not to follow from subtracting two of them.
 
     - *Delay.* A slot is shown when it is over: while it fills, the mean moves by one student at a time, and who
       asks every second could subtract.
-    - *Hold.* Where a slot has one student more or fewer than the one before, the last slot is shown on for
-      HOLD_SLOTS: subtracting then compares moments ten seconds apart, in which the others have changed as well.
-    - *Round.* Shares are rounded to 5%, or 2% from ten students on: n times a mean less n − 1 times another is
-      then off by more than what one student shows (docs/architecture.md has the sums).
+    - *Hold.* Where a slot has one student or face more or fewer than the one before, the last slot is shown on
+      for HOLD_SLOTS: subtracting then compares moments apart, in which the others have changed as well.
+    - *Round.* Shares are rounded to 10%, to 5% from ten students on, to 2% from twenty on.
+
+    Rounding alone hides a mild face, not a strong one: see docs/architecture.md for what remains. To show a part
+    of a class, hand over LEAD_S more of it and cut afterwards.
     """
     shown: list[Slot] = []
     before: Slot | None = None
-    hold = 0
+    hold = held = 0
     for slot in slots:
         if slot.start + SLOT_S > now:
             break
-        if before is not None and abs(slot.n_streams - before.n_streams) == 1:
+        if before is not None and 1 in (abs(slot.n_streams - before.n_streams), abs(slot.n_faces - before.n_faces)):
             hold = HOLD_SLOTS
         near = bool(shown) and slot.start - shown[-1].start < 1.5 * SLOT_S
-        if hold and near:
+        if hold and near and held < MOST_HELD:
             shown.append(replace(shown[-1], start=slot.start))
-        elif not hold:
-            step = 0.05 if slot.n_streams < 10 else 0.02
+            held += 1
+        elif not hold or held >= MOST_HELD:
+            step = 0.1 if slot.n_streams < 10 else 0.05 if slot.n_streams < 20 else 0.02
             shown.append(replace(slot, mean_probs=rounded(slot.mean_probs, step)))
+            held = 0
         hold, before = max(0, hold - 1), slot
     return shown
+
+
+def top(mean_probs: NDArray[np.float64]) -> str:
+    """The most frequent of LABELS, or "uncertain" where no reading was certain more often."""
+    return (*LABELS, UNCERTAIN)[int(np.append(mean_probs, uncertain_share(mean_probs)).argmax())]
 
 
 def rounded(mean_probs: NDArray[np.float64], step: float) -> NDArray[np.float64]:
@@ -183,8 +194,10 @@ def changes(slots: Sequence[Slot], most: int = 5, width_s: float = 60.0) -> list
         if min(len(before), len(after)) * SLOT_S < width_s / 2:
             continue
         old, new = overall(before), overall(after)
-        rose = int((new - old).argmax())
-        found.append(Change(slot.start, valence(old), valence(new), LABELS[rose], float((new - old)[rose])))
+        rise = np.append(new - old, uncertain_share(new) - uncertain_share(old))
+        rose = int(rise.argmax())
+        label = (*LABELS, UNCERTAIN)[rose]
+        found.append(Change(slot.start, valence(old), valence(new), label, float(rise[rose])))
     chosen: list[Change] = []
     for change in sorted(found, key=lambda c: -abs(c.after - c.before)):
         apart = all(abs(change.at - other.at) >= 2 * width_s for other in chosen)
@@ -204,7 +217,7 @@ class Segment:
 
 
 def segments(slots: Sequence[Slot], markers: Sequence[Marker], begin: float, end: float) -> list[Segment]:
-    """What lies between the beginning of a class, its marked moments and its end."""
+    """What lies between the beginning of a class, its marked moments (oldest first) and its end."""
     marked = [(marker.at, marker.text or "marked") for marker in markers if begin < marker.at < end]
     bounds = [(begin, "from the start"), *marked, (end, "")]
     parts = []

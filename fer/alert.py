@@ -2,8 +2,8 @@
 
 Roberts 1959 ("Control Chart Tests Based on Geometric Moving Averages"): z = λx + (1 − λ)z is compared with the
 baseline's mean, and is out of control beyond `threshold` times its standard deviation σ·√(λ/(2 − λ)). The
-baseline is learnt from the class itself and stands still while it is out of control. An alarm speaks after
-PERSIST_S and falls silent only when z is back within half of the limit, so that it does not flicker.
+baseline is learnt from the class itself and stands still while it is out of control. An alarm speaks once the
+value itself has been that high for PERSIST_S, and ends when z is back within half of the limit: no flicker.
 """
 
 import math
@@ -42,46 +42,50 @@ def alarms(what: str, times: Sequence[float], values: Sequence[float], threshold
     found: list[Alarm] = []
     mean, variance, average, seen = 0.0, 0.0, 0.0, 0
     since: float | None = None
-    last = -math.inf
+    strong, last = 0, -math.inf  # slots of this alarm that were above the limit themselves, not by what came before
     for at, value in zip(times, values, strict=True):
         if seen == 0:
             mean = average = value
         if at - last > GAP_S:
             average = value
             if since is not None:
-                found, since = _closed(found, what, since, last + SLOT_S), None
+                found, since = _closed(found, what, since, last + SLOT_S, strong), None
         average += LAMBDA * (value - average)
         limit = threshold * max(SIGMA_LEAST, math.sqrt(variance)) * math.sqrt(LAMBDA / (2 - LAMBDA))
         above = average - mean
         if since is None and seen >= LEARN_SLOTS and above > limit:
-            since = at
+            since, strong = at, 0
         elif since is not None and above < limit / 2:
-            found, since = _closed(found, what, since, at), None
+            found, since = _closed(found, what, since, at, strong), None
         if since is None:
             weight = max(BASELINE, 1 / (seen + 1))
             variance = (1 - weight) * (variance + weight * (value - mean) ** 2)
             mean += weight * (value - mean)
+        elif value - mean > limit:
+            strong += 1
         seen, last = seen + 1, at
-    if since is not None and last + SLOT_S - since >= PERSIST_S:
-        found.append(Alarm(what, since, None))
-    return found
+    return found if since is None else _closed(found, what, since, None, strong)
 
 
-def _closed(found: list[Alarm], what: str, since: float, until: float) -> list[Alarm]:
-    """The alarms with one more, if it has persisted."""
-    return [*found, Alarm(what, since, until)] if until - since >= PERSIST_S else found
+def _closed(found: list[Alarm], what: str, since: float, until: float | None, strong: int) -> list[Alarm]:
+    """The alarms with one more, if what raised it has persisted."""
+    return [*found, Alarm(what, since, until)] if strong * SLOT_S >= PERSIST_S else found
 
 
 def of_class(
-    slots: Sequence[Slot], said: Iterable[Signal], connected: int, until: float, threshold: float = THRESHOLD
+    slots: Sequence[Slot],
+    said: Iterable[Signal],
+    connected: int,
+    begin: float,
+    until: float,
+    threshold: float = THRESHOLD,
 ) -> list[Alarm]:
-    """The alarms of a class: negative expressions in its `slots`, and "lost" among the `connected` students."""
+    """The alarms between two times: negative expressions in `slots`, and "lost" among the `connected` students."""
     negative = [float(sum(slot.mean_probs[i] for i in NEGATIVE)) for slot in slots]
     found = alarms("negative expressions", [slot.start for slot in slots], negative, threshold)
     lost = [one for one in said if one.kind == "lost"]
     if lost:
-        first = min([one.at for one in lost] + [slot.start for slot in slots]) - LEARN_SLOTS * SLOT_S
-        times = [first + SLOT_S * i for i in range(math.ceil((until - first) / SLOT_S))]
+        times = [begin + SLOT_S * i for i in range(math.ceil((until - begin) / SLOT_S))]
         shares = [signals.counts(lost, at)["lost"] / max(1, connected) for at in times]
         found += alarms("students saying that they are lost", times, shares, threshold)
     return sorted(found, key=lambda alarm: alarm.since)

@@ -234,13 +234,13 @@ def _marked(
     low, high = window_min or (-np.inf, np.inf)
     shown = pd.DataFrame([(minute, text or "marked") for minute, text in marks if low <= minute <= high])
     shown.columns = pd.Index(["minute", "mark"] if len(shown) else [])
-    table = pd.concat([data.assign(mark=None), shown], ignore_index=True) if len(shown) else data.assign(mark=None)
-    at = alt.Chart().transform_filter("isValid(datum.mark)").encode(x="minute:Q", tooltip="mark:N")
+    table = pd.concat([data.assign(mark=""), shown], ignore_index=True) if len(shown) else data.assign(mark="")
+    at = alt.Chart().transform_filter("datum.mark").encode(x="minute:Q", tooltip="mark:N")
     rule = at.mark_rule(color="#888", strokeDash=[5, 3], strokeWidth=1.5)
     text = at.mark_text(align="right", baseline="top", dx=-4, color="#666", limit=140).encode(
         text="mark:N", y=alt.value(2)
     )
-    layers = alt.layer(drawn.transform_filter("!isValid(datum.mark)"), rule, text, data=table)
+    layers = alt.layer(drawn.transform_filter("!datum.mark"), rule, text, data=table)
     return cast(alt.LayerChart, layers.properties(height=height))
 
 

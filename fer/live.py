@@ -164,7 +164,8 @@ class Attendance:
     """A student's page, with or without a camera: it is heard of while it is open.
 
     `id` is what the student's taps are kept under. Where it is `counted`, because no camera is, it writes
-    presences. `gone` is called once, from Watch's thread, when the page has been closed for GONE_S.
+    presences. `gone` is called from Watch's thread when the page has been closed for GONE_S, and `taken_back` set;
+    a page that comes back after that is counted again.
     """
 
     def __init__(
@@ -179,49 +180,56 @@ class Attendance:
         self.id = secrets.token_hex(16)
         self._writer, self._class_id, self._counted = writer, class_id, counted
         self._page_open, self._gone, self._clock = page_open, gone, clock
-        self._said_at, self._left = -HEARD_S, False
+        self._lock = threading.Lock()
+        self._said_at, self._left, self.taken_back = -HEARD_S, False, False
         self._closed_at: float | None = None
 
     def check(self) -> None:
         """Say that the student is here, or notice that the page is closed: called by Watch, ten times a second."""
-        now = self._clock()
-        if self._left:
-            return
-        if not self._page_open():
-            if self._closed_at is None:
-                self._closed_at = now
-                self._writer.leave(self.id)
-            elif now - self._closed_at >= GONE_S:
-                self._left = True
-                self._gone(self.id)
-            return
-        if self._closed_at is not None or abs(now - self._said_at) >= HEARD_S:
-            self._closed_at, self._said_at = None, now
-            if self._counted:
-                self._writer.put([], Presence(self._class_id, self.id, now, 0))
+        with self._lock:
+            if not self._left:
+                self._check(self._page_open(), self._clock())
 
     def leave(self) -> None:
         """The student has left: not counted any more."""
-        self._left = True
-        self._writer.leave(self.id)
+        with self._lock:
+            self._left = True
+            self._writer.leave(self.id)
+
+    def _check(self, open_: bool, now: float) -> None:
+        if open_:
+            if self._closed_at is not None or abs(now - self._said_at) >= HEARD_S:
+                self._closed_at, self._said_at = None, now
+                if self._counted:
+                    self._writer.put([], Presence(self._class_id, self.id, now, 0))
+        elif self._closed_at is None:
+            self._closed_at = now
+            self._writer.leave(self.id)
+        elif abs(now - self._closed_at) >= GONE_S and not self.taken_back:
+            self.taken_back = True
+            self._gone(self.id)
 
 
 class Watch:
     """Looks after all streams and pages of the process from one thread: ends those whose browser is gone."""
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()
         self._streams: weakref.WeakSet[StudentStream | Attendance] = weakref.WeakSet()
         self._thread = threading.Thread(target=self._work, name="fer-watch", daemon=True)
 
     def add(self, stream: StudentStream | Attendance) -> None:
         """Look after `stream` for as long as anybody holds it."""
-        self._streams.add(stream)
+        with self._lock:
+            self._streams.add(stream)
         if not self._thread.is_alive():
             self._thread.start()
 
     def _work(self) -> None:
         while True:
-            for stream in list(self._streams):
+            with self._lock:
+                streams = list(self._streams)
+            for stream in streams:
                 try:
                     stream.check()
                 except Exception:  # one student's trouble is not the others'

@@ -9,7 +9,7 @@ ARTICLE_URL = "https://eur-lex.europa.eu/eli/reg/2024/1689/oj"
 
 def prohibited(place: str, purpose: str) -> bool:
     """Whether the camera is out of the question: in the EU or EEA, save for medical or safety reasons, or research."""
-    return place == PLACES[0] and purpose == MOOD
+    return place != PLACES[1] and purpose not in (MEDICAL, SAFETY, RESEARCH)
 
 
 def confirmation(place: str, purpose: str) -> str:

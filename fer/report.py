@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer import charts, signals
-from fer.aggregate import SLOT_S, changes, overall, segments, valence
+from fer.aggregate import SLOT_S, changes, overall, segments, top, valence
 from fer.alert import Alarm
 from fer.classify import Card
 from fer.evaluation import Condition, Mistake
-from fer.labels import EMOJI, LABELS
+from fer.labels import EMOJI
 from fer.metrics import Evaluation
 from fer.types import Marker, Signal, Slot
 
@@ -55,7 +55,12 @@ class Lesson:
 
 def html(lesson: Lesson) -> str:
     """A page with the figures, charts, turns and marked parts of a lesson."""
-    marks = [((marker.at - lesson.begin) / 60, marker.text) for marker in lesson.markers]
+    # The charts' data stand within a script, which a "</script>" in a text would end.
+    marks = [
+        ((marker.at - lesson.begin) / 60, marker.text.replace("<", "‹"))
+        for marker in lesson.markers
+        if lesson.begin <= marker.at <= lesson.end
+    ]
     parts: list[str] = []
     drawn: list[Any] = []
     if lesson.slots:
@@ -111,7 +116,7 @@ def marked_parts(lesson: Lesson) -> list[dict[str, str]]:
                 "part": part.title,
                 "minutes": f"{_minute(lesson, part.begin)}–{_minute(lesson, part.end)}",
                 "valence": "withheld" if mean is None else f"{valence(mean):+.2f}",
-                "mostly": "" if mean is None else LABELS[int(mean.argmax())],
+                "mostly": "" if mean is None else top(mean),
                 **{text: str(sum(part.begin <= s.at < part.end for s in of)) for text, of in taps.items()},
             }
         )
@@ -176,7 +181,7 @@ def _mistake(item: tuple[Mistake, NDArray[np.uint8]]) -> str:
 
 def _figures(slots: Sequence[Slot], duration_s: float) -> dict[str, str]:
     mean = overall(slots)
-    label = LABELS[int(mean.argmax())]
+    label = top(mean)
     return {
         "length": f"{duration_s / 60:.0f} min" if duration_s >= 90 else f"{duration_s:.0f} s",
         "with faces": f"{min(1.0, len(slots) * SLOT_S / max(duration_s, SLOT_S)):.0%} of the time",

@@ -1,6 +1,7 @@
 """What students say themselves, by a tap: which signals there are, how long they stand, how many stand now."""
 
 import math
+import unicodedata
 from collections.abc import Iterable
 from types import MappingProxyType
 
@@ -27,7 +28,13 @@ def signal(class_id: int, stream_id: str, kind: str, now: float, name: str = "")
     if kind not in KINDS:
         raise ValueError(f"there is no signal {kind!r}")
     until = math.inf if kind in HELD else now + FADE_S
-    return Signal(class_id, stream_id, kind, now, until, " ".join(name.split())[:NAME_CHARS] if kind == "help" else "")
+    return Signal(class_id, stream_id, kind, now, until, _tidy(name) if kind == "help" else "")
+
+
+def _tidy(name: str) -> str:
+    """One line without control and invisible signs, at most NAME_CHARS long."""
+    visible = "".join(c for c in name if c.isspace() or not unicodedata.category(c).startswith("C"))
+    return " ".join(visible.split())[:NAME_CHARS].rstrip()
 
 
 def standing(given: Iterable[Signal], now: float) -> list[Signal]:

@@ -137,6 +137,10 @@ def own_timeline(readings: Sequence[Reading], at: float) -> None:
 def self_report(room: Classroom, attendance: Attendance) -> None:
     """The buttons by which a student says how it goes; what stands is ticked, and taken back by another tap."""
     said: dict[str, Signal] = st.session_state.setdefault("student_said", {})
+    if attendance.taken_back:  # the page was away for long
+        attendance.taken_back = False
+        for kind in signals.HELD:
+            said.pop(kind, None)
     st.html("<style>.st-key-self_report button { min-height: 3.5rem; min-width: 8.5rem; flex: 1 }</style>")
     st.markdown("**How is it going?** Only counts reach the instructor.")
     with st.container(horizontal=True, key="self_report"):
@@ -166,9 +170,10 @@ def _tap(room: Classroom, attendance: Attendance, kind: str, stands: bool) -> No
     opposites = signals.KINDS[kind][2]
     new = signals.signal(room.class_id, attendance.id, kind, now(), st.session_state.get("student_name", ""))
     try:
-        store().take_back(room.class_id, attendance.id, (kind, *opposites), now())
-        if not stands:
-            store().give(new)
+        if stands:
+            store().take_back(room.class_id, attendance.id, (kind,), now())
+        else:
+            store().give(new, opposites)
     except StoreError:
         st.toast("That did not reach the server. Tap again in a moment.", icon=":material/error:")
         return
@@ -203,7 +208,7 @@ def lesson(room: Classroom) -> Lesson:
     slots = guarded(above_floor(store().slots(room.class_id, 0), settings().min_group))
     said = store().signals(room.class_id, 0)
     students = max([slot.n_streams for slot in slots] + [len({one.stream_id for one in said})], default=0)
-    alarms = alert.of_class(slots, said, students, end)
+    alarms = alert.of_class(slots, said, students, room.created_at, end)
     return Lesson(room.title, room.created_at, end, slots, said, store().markers(room.class_id), alarms)
 
 
@@ -334,12 +339,16 @@ def parquet(rows: Iterable[Sequence[Any]]) -> bytes:
 
 
 def current(room: Classroom) -> Classroom | None:
-    """The class as it is now, None where it was ended or deleted; while the database is away it goes on as it was."""
+    """The class as it is now, None where it was ended or deleted; while the database is away, as it was last seen."""
+    seen: dict[str, Classroom] = st.session_state.setdefault("rooms_seen", {})
     try:
         found = store().find_class(room.code)
     except StoreError:
-        return room
-    return None if found is None or found.ended_at is not None else found
+        return seen.get(room.code, room)
+    if found is None or found.ended_at is not None:
+        return None
+    seen[room.code] = found
+    return found
 
 
 def delete_contribution(room: Classroom, stream: StudentStream | None, attendance: Attendance) -> None:
@@ -353,8 +362,9 @@ def delete_contribution(room: Classroom, stream: StudentStream | None, attendanc
 
 
 def plain(text: str) -> str:
-    """What a person typed, with every sign escaped that Markdown would act on."""
-    return re.sub(r"([\\`*_{}\[\]<>#+!|$~:^-])", r"\\\1", text)
+    """What a person typed, with every sign escaped that Markdown would act on, and nothing that it would link."""
+    unlinked = re.sub(r"(?i)(https?:|ftp:|mailto:|www|@)", "\\1\u2060", text)  # an invisible joiner after it
+    return re.sub(r"([\\`*_{}\[\]<>#+!|$~:^&-])", r"\\\1", unlinked)
 
 
 def expression(label: str) -> str:

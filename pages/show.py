@@ -1,7 +1,7 @@
 import streamlit as st
 
 from fer import charts, ui
-from fer.aggregate import SLOT_S, above_floor, guarded
+from fer.aggregate import LEAD_S, above_floor, guarded
 
 ui.begin()
 
@@ -33,8 +33,9 @@ def pulse() -> None:
             st.info("This class has ended.")
         elif current.pulse:
             now = ui.now()
-            slots = ui.store().slots(room.class_id, now - 60 * PULSE_MIN - SLOT_S)
-            shown = guarded(above_floor(slots, ui.settings().min_group), now)
+            since = now - 60 * PULSE_MIN
+            slots = above_floor(ui.store().slots(room.class_id, since - LEAD_S), ui.settings().min_group)
+            shown = [slot for slot in guarded(slots, now) if slot.start >= since]
             st.markdown("**Our pulse**: how pleasant our expressions are, as a group")
             ui.chart(charts.valence_line(shown, now, (-PULSE_MIN, 0), "minutes ago"), "pulse")
 

@@ -1,7 +1,7 @@
 import streamlit as st
 
 from fer import alert, charts, demo, policy, report, ui
-from fer.aggregate import NOW_S, SLOT_S, above_floor, guarded, mood, overall, table, uncertain_share, valence
+from fer.aggregate import LEAD_S, NOW_S, SLOT_S, above_floor, guarded, mood, overall, table, uncertain_share, valence
 from fer.types import Marker
 
 ui.begin()
@@ -85,7 +85,7 @@ with sharing.popover(f"Join code **{room.code}**", icon=":material/qr_code_2:", 
         pulse = st.toggle("Show the group's pulse there", room.pulse) if room.camera else False
         if pulse != room.pulse:
             with ui.errors_shown():
-                ui.store().set_class(room.class_id, room.paused, pulse)
+                ui.store().set_class(room.class_id, pulse=pulse)
                 state.class_room = ui.store().find_class(room.code)
             st.rerun()
     if "://localhost" in link or "://127." in link:
@@ -124,8 +124,9 @@ if room.ended_at is None:
 
 @st.fragment(run_every=1.0 if room.ended_at is None else None)
 def board() -> None:
-    if room.ended_at is None and ui.current(room) is None:  # in another window
-        state.class_room = ui.store().find_class(room.code)
+    if room.ended_at is None and (found := ui.current(room)) != room:  # changed in another window
+        with ui.errors_shown():
+            state.class_room = found or ui.store().find_class(room.code)
         st.rerun()
     now = ui.now() if room.ended_at is None else room.ended_at
     if simulated and room.ended_at is None:
@@ -141,13 +142,14 @@ def board() -> None:
             now,
         )
         recent = min(since, now - ALERT_S)
-        known = guarded(above_floor(ui.store().slots(room.class_id, recent), settings.min_group), now)
+        whole = ui.store().slots(room.class_id, recent - LEAD_S)
+        known = [slot for slot in guarded(above_floor(whole, settings.min_group), now) if slot.start >= recent]
         slots = [slot for slot in known if slot.start >= since]
         said = ui.store().signals(room.class_id, recent)
         marks = [((marker.at - axis[0]) / 60, marker.text) for marker in ui.store().markers(room.class_id)]
     current = known[-1].mean_probs if view.now and known and now - known[-1].start < 2 * NOW_S else None
     if room.ended_at is None and not muted:
-        ui.show_alarm(alert.of_class(known, said, view.connected, now, threshold), now)
+        ui.show_alarm(alert.of_class(known, said, view.connected, max(recent, room.created_at), now, threshold), now)
     if room.ended_at is None:
         with st.container(horizontal=True):
             st.metric("Students connected", view.connected, width=150)
@@ -206,7 +208,7 @@ with st.container(horizontal=True):
             help="While a class is paused no picture is analysed.",
         ):
             with ui.errors_shown():
-                ui.store().set_class(room.class_id, not room.paused, room.pulse)
+                ui.store().set_class(room.class_id, paused=not room.paused)
                 state.class_room = ui.store().find_class(room.code)
             st.rerun()
         with st.popover("End the class", icon=":material/stop_circle:"):

@@ -309,10 +309,12 @@ def test_the_group_floor_counts_students_and_not_the_faces_before_one_camera():
 
 
 def _timeline(counts: list[int | None], faces: np.ndarray | None = None) -> list[Slot]:
-    """One slot per count of students, tagged by its place in n_faces; None is a slot that was withheld."""
+    """One slot per count of students, tagged by its place in n_faces (tens); None is a slot that was withheld."""
     rng = np.random.default_rng(5)
     return [
-        Slot(START + SLOT_S * i, i + 1, rng.dirichlet(np.ones(7)) if faces is None else faces[:n].mean(axis=0), n)
+        Slot(
+            START + SLOT_S * i, 10 * (i + 1), rng.dirichlet(np.ones(7)) if faces is None else faces[:n].mean(axis=0), n
+        )
         for i, n in enumerate(counts)
         if n is not None
     ]
@@ -320,7 +322,7 @@ def _timeline(counts: list[int | None], faces: np.ndarray | None = None) -> list
 
 def _tags(slots: list[Slot]) -> list[int]:
     """Of each slot that is shown, which one it was before it was guarded."""
-    return [slot.n_faces - 1 for slot in slots]
+    return [slot.n_faces // 10 - 1 for slot in slots]
 
 
 def _starts(slots: list[Slot]) -> list[float]:
@@ -374,6 +376,27 @@ def test_two_who_leave_or_join_at_once_are_shown(after: int):
     assert _tags(guarded(_timeline([8, 8, after, after]))) == [0, 1, 2, 3]
 
 
+def test_a_second_face_before_one_camera_is_held_as_a_student_is():
+    """Attack: subtract the mean without the one who sat beside a student from the mean with them."""
+    slots = [Slot(START + SLOT_S * i, n, np.full(7, 0.1), 8) for i, n in enumerate([9, 9, 8, 8, 8])]
+    assert [slot.n_faces for slot in guarded(slots)] == [9, 9, 9, 9, 8]
+
+
+def test_a_connection_that_flickers_does_not_freeze_the_picture():
+    shown = guarded(_timeline([8, 9, 9] * 20))
+    assert len(shown) == 60 and len(set(_tags(shown))) >= 60 // (aggregate.MOST_HELD + 1)
+
+
+@pytest.mark.parametrize("cut", range(1, 20))
+def test_a_later_part_of_a_class_is_shown_as_the_whole_is(cut: int):
+    """Attack: wait until the hold lies before the window that is asked for, and see the slots themselves."""
+    slots = _timeline([8] * 3 + [7] * 8 + [9] * 3 + [8] * 8)
+    lead = round(aggregate.LEAD_S / SLOT_S)
+    whole = [slot for slot in guarded(slots) if slot.start >= slots[cut].start]
+    part = [slot for slot in guarded(slots[max(0, cut - lead) :]) if slot.start >= slots[cut].start]
+    assert _tags(part) == _tags(whole)
+
+
 def test_a_gap_is_not_filled_with_what_was_before_it():
     assert _starts(guarded(_timeline([8, None, None, 8]))) == [START, START + 3 * SLOT_S]
     # Nothing recent can be shown on, and the slots after the gap still differ by one student.
@@ -387,7 +410,7 @@ def test_guarding_shows_no_time_that_there_was_not_and_keeps_the_order(counts: l
     assert set(_starts(shown)) <= set(_starts(slots))
     assert _starts(shown) == sorted(set(_starts(shown))) and _tags(shown) == sorted(_tags(shown))
     assert all(START + SLOT_S * tag <= slot.start for tag, slot in zip(_tags(shown), shown, strict=True))
-    assert shown[:1] == [] or _tags(shown)[0] == slots[0].n_faces - 1
+    assert shown[:1] == [] or _tags(shown)[0] == slots[0].n_faces // 10 - 1
 
 
 @given(student_counts)
@@ -396,7 +419,7 @@ def test_two_views_in_a_row_that_differ_by_one_student_are_moments_apart(counts:
     views = {slot.n_faces: slot for slot in guarded(_timeline(counts))}
     for one, other in itertools.pairwise(views.values()):
         if abs(one.n_streams - other.n_streams) == 1:
-            assert other.n_faces - one.n_faces > aggregate.HOLD_SLOTS
+            assert (other.n_faces - one.n_faces) // 10 > aggregate.HOLD_SLOTS
 
 
 @given(student_counts, st.integers(0, 30))
@@ -430,7 +453,9 @@ def test_subtracting_tells_no_more_of_one_student_than_the_mean_does(n: int, lea
     assert np.mean(missed) >= np.mean(guessed)
 
 
-shares_of_a_class = st.lists(st.floats(0, 1), min_size=8, max_size=8).filter(sum).map(lambda x: np.array(x[:7]) / sum(x))
+shares_of_a_class = (
+    st.lists(st.floats(0, 1), min_size=8, max_size=8).filter(sum).map(lambda x: np.array(x[:7]) / sum(x))
+)
 
 
 @given(shares_of_a_class, st.sampled_from([0.05, 0.02]))
@@ -454,7 +479,7 @@ def test_shares_whose_sum_is_a_hair_above_one_are_rounded_all_the_same():
     assert made.sum() == pytest.approx(1) and set(np.round(made / 0.05)) == {2, 3}
 
 
-@pytest.mark.parametrize(("n", "step"), [(5, 0.05), (9, 0.05), (10, 0.02), (40, 0.02)])
+@pytest.mark.parametrize(("n", "step"), [(5, 0.1), (9, 0.1), (10, 0.05), (19, 0.05), (20, 0.02)])
 def test_a_small_class_is_rounded_more_coarsely(n: int, step: float):
     made = [slot.mean_probs / step for slot in guarded(_timeline([n] * 40))]
     np.testing.assert_allclose(made, np.round(made), atol=1e-6)
@@ -468,6 +493,12 @@ def _mood_of(*parts: tuple[str, int]) -> list[Slot]:
     return [slot_of(START + SLOT_S * i, 6, probs_of(label, 1.0).astype(float)) for i, label in enumerate(shown)]
 
 
+def test_where_all_become_uncertain_no_expression_rose():
+    slots = [*_mood_of(("happy", 24)), *(slot_of(START + SLOT_S * (24 + i), 6, np.zeros(7)) for i in range(24))]
+    (turn,) = changes(slots)
+    assert (turn.label, turn.rise, turn.after) == ("uncertain", 1.0, 0.0)
+
+
 def test_a_turn_of_the_mood_is_found_where_it_is():
     (turn,) = changes(_mood_of(("happy", 24), ("sad", 24)))
     assert (turn.at, turn.before, turn.after) == (START + 24 * SLOT_S, 1.0, -1.0)
@@ -475,8 +506,8 @@ def test_a_turn_of_the_mood_is_found_where_it_is():
 
 
 def test_turns_come_in_the_order_of_time_and_apart_from_each_other():
-    found = changes(_mood_of(("happy", 30), ("sad", 30), ("neutral", 30), ("happy", 30)))
-    assert [turn.label for turn in found] == ["sad", "neutral", "happy"]
+    found = changes(_mood_of(("neutral", 30), ("happy", 30), ("sad", 30), ("neutral", 30)))
+    assert [turn.label for turn in found] == ["happy", "sad", "neutral"]
     assert [turn.at for turn in found] == [START + SLOT_S * i for i in (30, 60, 90)]
 
 
@@ -503,7 +534,9 @@ def test_a_few_slots_at_the_edge_are_no_turn(parts: tuple[tuple[str, int], ...])
 
 
 def test_a_turn_weighs_slots_by_their_faces():
-    before = [slot_of(START + SLOT_S * i, 1 + 8 * (i % 2), probs_of("sad" if i % 2 else "happy", 1.0)) for i in range(24)]
+    before = [
+        slot_of(START + SLOT_S * i, 1 + 8 * (i % 2), probs_of("sad" if i % 2 else "happy", 1.0)) for i in range(24)
+    ]
     after = [slot_of(START + SLOT_S * (24 + i), 5, probs_of("neutral", 1.0)) for i in range(24)]
     (turn,) = changes(before + after)
     assert turn.before == pytest.approx((1 - 9) / 10)
@@ -523,11 +556,9 @@ def test_each_marked_moment_begins_a_part_with_its_own_mood():
     parts = segments(slots, [Marker(1, START + 10 * SLOT_S, "film"), Marker(1, START + 18 * SLOT_S, "")], START, END)
     assert [part.title for part in parts] == ["from the start", "film", "marked"]
     assert [part.end for part in parts] == [part.begin for part in parts[1:]] + [END]
-    assert [LABELS[int(part.mean_probs.argmax())] for part in parts if part.mean_probs is not None] == [
-        "happy",
-        "sad",
-        "neutral",
-    ]
+    shown = [part.mean_probs for part in parts]
+    for mean, label in zip(shown, ("happy", "sad", "neutral"), strict=True):
+        np.testing.assert_allclose(mean, probs_of(label, 1.0), atol=1e-9)
 
 
 def test_a_part_without_slots_has_no_mood():

@@ -195,37 +195,37 @@ def _say(kind: str, students: int, slot: int) -> list[Signal]:
 
 
 def test_a_class_without_anything_raises_none():
-    assert of_class([], [], 0, START) == of_class([], [], 30, START + 600) == []
-    assert of_class(_slots(200), [], 30, _at(200)) == []
+    assert of_class([], [], 0, START, START) == of_class([], [], 30, START, START + 600) == []
+    assert of_class(_slots(200), [], 30, START, _at(200)) == []
 
 
 def test_students_who_are_lost_raise_an_alarm_that_closes():
-    (alarm,) = of_class(_slots(200), _say("lost", 10, 100), 30, _at(200))
+    (alarm,) = of_class(_slots(200), _say("lost", 10, 100), 30, START, _at(200))
     assert (alarm.what, alarm.since) == (LOST, _at(100))
     assert alarm.until is not None and _at(124) <= alarm.until <= _at(136)
 
 
 def test_a_class_without_cameras_is_alarmed_by_what_it_says():
-    (alarm,) = of_class([], _say("lost", 10, 100), 30, _at(110))
+    (alarm,) = of_class([], _say("lost", 10, 100), 30, START, _at(110))
     assert (alarm.what, alarm.until) == (LOST, None) and _at(100) <= alarm.since <= _at(101)
 
 
 @pytest.mark.parametrize("kind", [kind for kind in signals.KINDS if kind != "lost"])
 def test_no_other_signal_raises_an_alarm(kind: str):
-    assert of_class(_slots(200), _say(kind, 30, 100), 30, _at(120)) == []
+    assert of_class(_slots(200), _say(kind, 30, 100), 30, START, _at(120)) == []
 
 
 def test_one_student_of_thirty_who_is_lost_raises_none():
-    assert of_class(_slots(200), _say("lost", 1, 100), 30, _at(120)) == []
+    assert of_class(_slots(200), _say("lost", 1, 100), 30, START, _at(120)) == []
 
 
 def test_students_are_counted_once_however_often_they_tap():
     often = [signals.signal(1, "s0", "lost", _at(100) + i) for i in range(60)]
-    assert of_class(_slots(200), often, 30, _at(120)) == []
+    assert of_class(_slots(200), often, 30, START, _at(120)) == []
 
 
 def test_who_is_lost_while_nobody_is_counted_as_connected_breaks_nothing():
-    assert [alarm.what for alarm in of_class([], _say("lost", 1, 100), 0, _at(120))] == [LOST]
+    assert [alarm.what for alarm in of_class([], _say("lost", 1, 100), 0, START, _at(120))] == [LOST]
 
 
 def test_every_negative_expression_counts_and_no_other():
@@ -233,17 +233,25 @@ def test_every_negative_expression_counts_and_no_other():
         rise = np.zeros(len(LABELS))
         rise[LABELS.index(label)] += 0.6
         later = [slot_of(_at(i), 20, rise) for i in range(100, 120)]
-        found = of_class(_slots(100) + later, [], 30, _at(120))
-        assert [alarm.what for alarm in found] == ["negative expressions"] * (label in ("angry", "disgust", "fear", "sad"))
+        found = of_class(_slots(100) + later, [], 30, START, _at(120))
+        assert [alarm.what for alarm in found] == ["negative expressions"] * (
+            label in ("angry", "disgust", "fear", "sad")
+        )
 
 
 def test_the_alarms_of_a_class_come_in_the_order_of_time_and_share_a_threshold():
     slots = _slots(60) + [slot_of(slot.start + 60 * SLOT_S, 20, slot.mean_probs) for slot in _slots(40, 0.5)]
     said = _say("lost", 8, 40)
-    found = of_class(slots, said, 30, _at(100))
+    found = of_class(slots, said, 30, START, _at(100))
     assert [alarm.what for alarm in found] == [LOST, "negative expressions"]
-    assert of_class(slots, said, 30, _at(100), threshold=30.0) == []
+    assert of_class(slots, said, 30, START, _at(100), threshold=30.0) == []
 
 
 def test_negative_expressions_are_those_whose_valence_is_negative():
     assert tuple(i for i, sign in enumerate(VALENCE) if sign < 0) == alert.NEGATIVE
+
+
+@pytest.mark.parametrize(("slots", "rise"), [(1, 0.6), (2, 0.4), (3, 0.3), (5, 0.5)])
+def test_a_blip_raises_none_however_long_the_average_remembers_it(slots: int, rise: float):
+    values = [0.2] * 100 + [0.2 + rise] * slots + [0.2] * 60
+    assert alarms("x", _times(len(values)), values) == []

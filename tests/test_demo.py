@@ -134,7 +134,7 @@ def test_a_lesson_repeats(whole):
 
 def test_the_moment_in_which_students_are_lost_raises_the_alert(whole):
     rows, here, said = whole
-    found = alert.of_class(above_floor(merge(rows), 5), said, len(here), BEGIN + demo.PAST_S)
+    found = alert.of_class(above_floor(merge(rows), 5), said, len(here), BEGIN, BEGIN + demo.PAST_S)
     minutes = {alarm.what: (alarm.since - BEGIN) / 60 for alarm in found}
     assert 4.5 < minutes["students saying that they are lost"] < 7
     assert 4.5 < minutes["negative expressions"] < 7.5

@@ -316,7 +316,7 @@ def test_a_page_that_comes_and_goes_is_not_gone_by_adding_up() -> None:
 
 
 @pytest.mark.parametrize("counted", [True, False])
-def test_a_page_closed_for_ten_seconds_is_gone_once_and_not_heard_of_again(counted: bool) -> None:
+def test_a_page_closed_for_ten_seconds_is_gone_once_and_counted_again_if_it_comes_back(counted: bool) -> None:
     student = Student(counted)
     student.watched_for(1)
     student.open = False
@@ -324,12 +324,13 @@ def test_a_page_closed_for_ten_seconds_is_gone_once_and_not_heard_of_again(count
     assert student.gone == []
     said = list(student.said_at)
     student.watched_for(0.125)
-    assert student.gone == [student.attendance.id]
+    assert student.gone == [student.attendance.id] and student.attendance.taken_back
     student.watched_for(2 * GONE_S)
+    assert student.said_at == said and student.writer.left == [student.attendance.id]
     student.open = True
     student.watched_for(2 * GONE_S)
     assert student.gone == [student.attendance.id]
-    assert student.said_at == said and student.writer.left == [student.attendance.id]
+    assert (len(student.said_at) > len(said)) is counted
 
 
 def test_a_page_that_is_never_open_is_not_counted_and_gone_in_time() -> None:
@@ -494,6 +495,8 @@ def test_a_face_counts_anew_from_its_second_sighting_after_a_pause() -> None:
     assert [presence.n_faces for presence in writer.presences] == [0, 1, 0, 0]
 
 
-@pytest.mark.parametrize(("active", "at", "expected"), [(True, 99.0, live.PAUSED), (True, 90.0, STALLED), (False, 99.0, READY)])
+@pytest.mark.parametrize(
+    ("active", "at", "expected"), [(True, 99.0, live.PAUSED), (True, 90.0, STALLED), (False, 99.0, READY)]
+)
 def test_a_paused_stream_is_shown_as_paused_while_its_pictures_arrive(active: bool, at: float, expected: str) -> None:
     assert live.status(active, 0.0, Snapshot(live.PAUSED, at=at), now=100.0) == expected

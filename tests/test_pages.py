@@ -316,7 +316,7 @@ def test_the_instructor_sees_how_many_say_what_and_typed_names_as_text() -> None
     shown = {kind: figures[f"{icon} {text}"] for kind, (icon, text, _) in signals.KINDS.items()}
     assert shown == {"got it": "0", "lost": "1", "slower": "0", "faster": "1", "help": "2"}
     named = [caption.value for caption in page.caption if "by name" in caption.value]
-    assert named == [r"Asking for help by name: \<b\>Ada\</b\> \[L\](http\://x) \*\*\!\*\*"]
+    assert named == ["Asking for help by name: \\<b\\>Ada\\</b\\> \\[L\\](http\\:\u2060//x) \\*\\*\\!\\*\\*"]
     assert not page.exception
 
 
@@ -372,7 +372,7 @@ def test_a_class_that_was_ended_or_deleted_in_another_window_is_so_in_this_one()
 def test_a_title_is_shown_as_text_and_never_as_markup() -> None:
     page = make_class("<script>alert(1)</script> **bold** [a](http://x)")
     assert not page.exception
-    assert page.header[0].value == r"\<script\>alert(1)\</script\> \*\*bold\*\* \[a\](http\://x)"
+    assert page.header[0].value == "\\<script\\>alert(1)\\</script\\> \\*\\*bold\\*\\* \\[a\\](http\\:\u2060//x)"
 
 
 def test_a_database_out_of_reach_is_a_sentence_and_the_entry_is_kept(tmp_path: Path) -> None:
@@ -593,3 +593,12 @@ def test_the_report_of_a_class_without_cameras_is_offered_and_no_timeline() -> N
     page = opened(room.code, key)
     assert not page.exception
     assert [one.proto.label for one in page.get("download_button")] == ["Report (HTML)"]
+
+
+@pytest.mark.parametrize(
+    "typed", ["http://evil.example/login", "https://e.example", "www.evil.example", "ada@e.example"]
+)
+def test_what_was_typed_never_becomes_a_link(typed: str) -> None:
+    shown = ui.plain(typed).replace("\\", "")
+    assert shown != typed and shown.replace("\u2060", "") == typed
+    assert not re.search(r"https?://|www\.|@\w", shown)

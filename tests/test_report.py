@@ -201,7 +201,10 @@ def test_what_was_marked_is_shown_as_it_is_written_and_not_run():
 
 
 def test_what_was_unusual_is_told_in_the_order_of_time():
-    alarms = [Alarm("students saying that they are lost", _at(7), None), Alarm("negative expressions", _at(1), _at(2.5))]
+    alarms = [
+        Alarm("students saying that they are lost", _at(7), None),
+        Alarm("negative expressions", _at(1), _at(2.5)),
+    ]
     told = sentences(Lesson("Physics", BEGIN, _at(10), TURN, alarms=alarms))
     assert told == [
         "From minute 1.0 to 2.5 there were more negative expressions than is usual in this class.",
@@ -229,7 +232,15 @@ def test_every_sentence_is_in_the_report_in_its_order():
 
 
 def test_taps_are_counted_in_the_part_in_which_they_were_made():
-    taps = [("lost", 0.0), ("lost", 1.99), ("lost", 2.0), ("got it", 5.9), ("slower", 6.0), ("help", 9.9), ("lost", 10.0)]
+    taps = [
+        ("lost", 0.0),
+        ("lost", 1.99),
+        ("lost", 2.0),
+        ("got it", 5.9),
+        ("slower", 6.0),
+        ("help", 9.9),
+        ("lost", 10.0),
+    ]
     said = [signals.signal(1, f"s{i}", kind, _at(minute)) for i, (kind, minute) in enumerate(taps)]
     rows = marked_parts(Lesson("Physics", BEGIN, _at(10), TURN, said, MARKERS))
     texts = [text for _, text, _ in signals.KINDS.values()]
@@ -250,7 +261,12 @@ def test_each_part_has_its_own_mood_and_none_where_too_few_contributed():
 
 
 def test_moments_outside_of_the_class_are_no_parts_of_it():
-    outside = [Marker(1, _at(-1), "early"), Marker(1, BEGIN, "begin"), Marker(1, _at(10), "end"), Marker(1, _at(11), "late")]
+    outside = [
+        Marker(1, _at(-1), "early"),
+        Marker(1, BEGIN, "begin"),
+        Marker(1, _at(10), "end"),
+        Marker(1, _at(11), "late"),
+    ]
     (row,) = marked_parts(Lesson("Physics", BEGIN, _at(10), TURN, markers=outside))
     assert (row["part"], row["minutes"]) == ("from the start", "0.0–10.0")
 
@@ -286,3 +302,15 @@ def test_a_report_names_no_student():
     said = [signals.signal(1, "secret-stream", "help", _at(3), "Ada Lovelace")]
     page = report.html(Lesson("Physics", BEGIN, _at(10), TURN, said, MARKERS))
     assert "Ada" not in page and "secret-stream" not in page
+
+
+def test_a_marked_text_cannot_end_the_script_that_the_charts_stand_in():
+    evil = "</script><img src=x onerror=alert(1)>"
+    page = report.html(Lesson("Physics", BEGIN, _at(60), TURN, markers=[Marker(1, _at(5), evil)]))
+    assert "<img src=x" not in page and "</script><img" not in page
+
+
+def test_a_moment_outside_of_the_class_is_not_drawn():
+    markers = [Marker(1, BEGIN - 600, "before"), Marker(1, _at(9999), "after"), Marker(1, _at(5), "within")]
+    page = report.html(Lesson("Physics", BEGIN, _at(60), TURN, markers=markers))
+    assert "within" in page and '"before"' not in page and '"after"' not in page

@@ -28,8 +28,8 @@ class Store(Protocol):
 
     def end_class(self, class_id: int, now: float) -> None: ...
 
-    def set_class(self, class_id: int, paused: bool, pulse: bool) -> None:
-        """Pause the class or let it go on; choose whether its class view shows the pulse."""
+    def set_class(self, class_id: int, paused: bool | None = None, pulse: bool | None = None) -> None:
+        """Pause the class or let it go on; choose whether its class view shows the pulse. None leaves it as it is."""
         ...
 
     def delete_class(self, class_id: int) -> None:
@@ -56,8 +56,8 @@ class Store(Protocol):
         """The streams heard of at or after `since`."""
         ...
 
-    def give(self, signal: Signal) -> None:
-        """Keep what a student says; it takes the place of the same kind of signal that still stands."""
+    def give(self, signal: Signal, instead_of: Sequence[str] = ()) -> None:
+        """Keep what a student says, in the place of what still stands of the same kind and of `instead_of`."""
         ...
 
     def take_back(self, class_id: int, stream_id: str, kinds: Sequence[str], now: float) -> None:

@@ -145,10 +145,10 @@ class SqlStore:
             connection.execute(sa.update(classes).where(still_open).values(ended_at=now))
             connection.execute(sa.delete(presences).where(presences.c.class_id == class_id))
 
-    def set_class(self, class_id: int, paused: bool, pulse: bool) -> None:
+    def set_class(self, class_id: int, paused: bool | None = None, pulse: bool | None = None) -> None:
+        values = {name: value for name, value in (("paused", paused), ("pulse", pulse)) if value is not None}
         with self._begin() as connection:
-            this = classes.c.class_id == class_id
-            connection.execute(sa.update(classes).where(this).values(paused=paused, pulse=pulse))
+            connection.execute(sa.update(classes).where(classes.c.class_id == class_id).values(**values))
 
     def delete_class(self, class_id: int) -> None:
         with self._begin() as connection:
@@ -174,10 +174,11 @@ class SqlStore:
             if left:
                 connection.execute(sa.delete(presences).where(presences.c.stream_id.in_(left)))
 
-    def give(self, signal: Signal) -> None:
+    def give(self, signal: Signal, instead_of: Sequence[str] = ()) -> None:
         with self._begin() as connection:
             if signal.at < self._ended(connection, {signal.class_id}).get(signal.class_id, -np.inf):
-                self._take_back(connection, signal.class_id, signal.stream_id, signal.kind, signal.at)
+                for kind in (signal.kind, *instead_of):
+                    self._take_back(connection, signal.class_id, signal.stream_id, kind, signal.at)
                 row = {column.name: getattr(signal, column.name) for column in signals.c}
                 connection.execute(self._upsert(signals, "until"), [row])
 
@@ -233,7 +234,8 @@ class SqlStore:
     def mark(self, marker: Marker) -> None:
         with self._begin() as connection:
             row = {"class_id": marker.class_id, "at": marker.at, "text": marker.text[:120]}
-            connection.execute(self._insert(markers).on_conflict_do_nothing(), [row])
+            if marker.at < self._ended(connection, {marker.class_id}).get(marker.class_id, -np.inf):
+                connection.execute(self._insert(markers).on_conflict_do_nothing(), [row])
 
     def unmark(self, marker: Marker) -> None:
         with self._begin() as connection:
