@@ -334,7 +334,7 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--data", type=Path, required=True, help="the zip, an unpacked Kaggle folder, or fer2013.csv")
     train.add_argument("--ferplus", type=Path, help="FER+ votes (fer2013new.csv), for a second head")
     train.add_argument("--out", type=Path, required=True, help="models/NAME, without an ending")
-    train.add_argument("--epochs", type=_positive, default=95)
+    train.add_argument("--epochs", type=_positive, default=80)
     train.add_argument("--width", type=_positive, default=64, help="channels of the first block; the last has 4 times")
     train.add_argument("--teacher", type=Path, help="a .keras model whose readings are half of every target")
     train.add_argument("--generations", type=_positive, default=1, help="train so many, each taught by the one before")

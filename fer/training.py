@@ -53,7 +53,7 @@ class Recipe:
     `teacher` is the .keras file of a network whose readings are half of every target, or empty.
     """
 
-    epochs: int = 110
+    epochs: int = 80
     batch_size: int = 128
     width: int = 64
     max_lr: float = 0.1
@@ -368,6 +368,7 @@ def export(
     The `.tflite` has int8 weights (dynamic range) unless they cost more than INT8_COST of accuracy.
     """
     out.parent.mkdir(parents=True, exist_ok=True)
+    balance_head(model, validation)
     _save(model, out.with_suffix(".keras"))
     draft = classify.Card(
         name=out.name,
@@ -403,6 +404,24 @@ def export(
     )
     card.save(out.with_suffix(".json"))
     return card
+
+
+def balance_head(model: keras.Model, validation: Dataset) -> None:
+    """Shift the bias of the head fer2013 until each label is read about as often as `validation` has it.
+
+    A network that is unsure of rare labels reads them too seldom: this is the step from its posteriors to ones
+    with other priors (Saerens et al. 2002), fitted by the shares of the readings.
+    """
+    said = model.predict(validation.images[..., None].astype(np.float32), batch_size=256, verbose=0)
+    probs = (said if isinstance(said, dict) else {HEADS[0]: said})[HEADS[0]]
+    wanted = np.bincount(validation.labels, minlength=len(LABELS)) + 5.0  # the rarest are counted softly
+    factors = np.ones(len(LABELS))
+    for _ in range(60):
+        read = np.bincount((probs * factors).argmax(1), minlength=len(LABELS)) + 5.0
+        factors *= (wanted / read) ** 0.1
+    weights, bias = model.get_layer(HEADS[0]).get_weights()
+    shift = np.log(factors)
+    model.get_layer(HEADS[0]).set_weights([weights, (bias + shift - shift.mean()).astype(np.float32)])
 
 
 def _save(model: keras.Model, path: Path) -> None:

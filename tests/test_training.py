@@ -132,3 +132,21 @@ def test_a_teacher_that_is_none_is_refused_in_a_sentence(tmp_path: Path) -> None
     for name in ("absent", "broken", "other"):
         with pytest.raises(ModelError, match=f"The teacher .*{name}.keras"):
             training.taught(tmp_path / f"{name}.keras", faces(2))
+
+
+def test_a_head_that_never_names_a_label_is_brought_to_read_it_as_often_as_it_is_labelled() -> None:
+    from fer import training
+
+    data = faces(140)
+    model = training.build(training.Recipe(width=8, precision="float32"), portable=True)
+    weights, bias = model.get_layer("fer2013").get_weights()
+    bias[0] += 0.5
+    model.get_layer("fer2013").set_weights([weights, bias])
+    x = data.images[..., None].astype(np.float32)
+    ferplus = model.predict(x, verbose=0)["ferplus"]
+    before = np.bincount(model.predict(x, verbose=0)["fer2013"].argmax(1), minlength=7)
+    training.balance_head(model, data)
+    after = np.bincount(model.predict(x, verbose=0)["fer2013"].argmax(1), minlength=7)
+    assert before.max() == 140
+    assert np.abs(after - 20).sum() < np.abs(before - 20).sum()
+    np.testing.assert_array_equal(model.predict(x, verbose=0)["ferplus"], ferplus)
