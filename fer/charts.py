@@ -83,26 +83,29 @@ def area(
 def valence_line(
     slots: Sequence[Slot], origin: float, window_min: tuple[float, float] | None, title: str, marks: Marks = ()
 ) -> alt.LayerChart:
-    """Valence over time, −1 (unpleasant) to 1 (pleasant); a gap where the mood was withheld."""
-    rows = [(minute, None if slot is None else valence(slot.mean_probs)) for minute, slot in _minutes(slots, origin)]
-    drawn: alt.Chart = (
-        alt.Chart()
-        .mark_line(strokeWidth=2.5, color="#0072B2", point=False)
-        .encode(
-            x=_time_axis(window_min, title),
-            y=alt.Y(
-                "valence:Q",
-                title=None,
-                scale=alt.Scale(domain=[-1, 1]),
-                axis=alt.Axis(
-                    values=[-1, 0, 1],
-                    labelExpr="datum.value < 0 ? 'unpleasant' : datum.value > 0 ? 'pleasant' : 'neither'",
-                ),
-            ),
-            tooltip=[alt.Tooltip("valence:Q", format="+.2f"), alt.Tooltip("minute:Q", format=".1f")],
-        )
+    """Valence over time, −1 (unpleasant) to 1 (pleasant), with the band that the uncertain readings leave open.
+
+    A gap where the mood was withheld.
+    """
+    rows = [(minute, *_valence_band(slot)) for minute, slot in _minutes(slots, origin)]
+    scale = alt.Scale(domain=[-1, 1])
+    words = "datum.value < 0 ? 'unpleasant' : datum.value > 0 ? 'pleasant' : 'neither'"
+    base = alt.Chart().encode(x=_time_axis(window_min, title))
+    band = base.mark_area(color="#0072B2", opacity=0.18).encode(y=alt.Y("low:Q", scale=scale), y2="high:Q")
+    line = base.mark_line(strokeWidth=2.5, color="#0072B2").encode(
+        y=alt.Y("valence:Q", title=None, scale=scale, axis=alt.Axis(values=[-1, 0, 1], labelExpr=words)),
+        tooltip=[alt.Tooltip("valence:Q", format="+.2f"), alt.Tooltip("minute:Q", format=".1f")],
     )
-    return _marked(drawn, pd.DataFrame(rows, columns=["minute", "valence"]), marks, window_min, 150)
+    data = pd.DataFrame(rows, columns=["minute", "valence", "low", "high"])
+    return _marked(cast(alt.LayerChart, alt.layer(band, line)), data, marks, window_min, 150)
+
+
+def _valence_band(slot: Slot | None) -> tuple[float | None, float | None, float | None]:
+    """Valence, and what it would be if all uncertain readings were as unpleasant, or as pleasant, as can be."""
+    if slot is None:
+        return None, None, None
+    middle, unsure = valence(slot.mean_probs), uncertain_share(slot.mean_probs)
+    return middle, max(-1.0, middle - unsure), min(1.0, middle + unsure)
 
 
 def attendance(
@@ -228,7 +231,11 @@ def confusion(counts: Sequence[Sequence[int]]) -> alt.LayerChart:
 
 
 def _marked(
-    drawn: alt.Chart, data: pd.DataFrame, marks: Marks, window_min: tuple[float, float] | None, height: int
+    drawn: alt.Chart | alt.LayerChart,
+    data: pd.DataFrame,
+    marks: Marks,
+    window_min: tuple[float, float] | None,
+    height: int,
 ) -> alt.LayerChart:
     """The chart with a line and its text at each of `marks` that lies in the window, all in one table of data."""
     low, high = window_min or (-np.inf, np.inf)

@@ -98,14 +98,7 @@ else:
     st.caption("You have joined without a camera. Nothing but your taps is sent.")
 
 
-@st.fragment(run_every=1.0)
-def own_reading() -> None:
-    current = ui.current(room)
-    if current is None:
-        stream.stop()
-        attendance.leave()
-        leave("The class has ended. Your camera is off. Thank you for taking part.")
-    stream.paused = current.paused
+def show_reading() -> None:
     seen = stream.snapshot
     if active and seen.state == live.WAITING:
         since = state.setdefault("student_connecting_since", ui.now())
@@ -125,18 +118,23 @@ def own_reading() -> None:
     ui.own_timeline(seen.readings, seen.at)
 
 
-@st.fragment(run_every=2.0)
-def own_report() -> None:
-    if stream is None and ui.current(room) is None:
+# One fragment, the first thing in its column: of two, the second was lost when a run of the page was cut short.
+@st.fragment(run_every=1.0)
+def own_part() -> None:
+    current = ui.current(room)
+    if current is None:
         attendance.leave()
-        leave("The class has ended. Thank you for taking part.")
+        if stream is not None:
+            stream.stop()
+        leave(f"The class has ended. {'Your camera is off. ' if stream else ''}Thank you for taking part.")
+    if stream is not None:
+        stream.paused = current.paused
+        show_reading()
     ui.self_report(room, attendance)
 
 
-if stream is not None:
-    with reading:
-        own_reading()
-own_report()
+with reading if stream is not None else st.container():
+    own_part()
 
 with st.container(horizontal=True):
     leaving = st.button("Leave", icon=":material/logout:", help="Leaving this page stops your camera, too.")

@@ -9,7 +9,7 @@ ui.begin()
 CAMERA = "Camera and self-report"
 MEANS = (CAMERA, "Self-report only")
 ALERT_S = 900.0  # what the alert looks back on
-WINDOWS = {"1 min": 1, "5 min": 5, "15 min": 15, "All": None}
+WINDOWS = {"1 min": 1, "5 min": 5, "10 min": 10, "All": None}
 state = st.session_state
 
 if state.get("class_room") is None:
@@ -180,7 +180,7 @@ def board() -> None:
         ui.legend()
         if slots:
             ui.chart(charts.area(slots, *axis, marks), "mood_area")
-            st.markdown("**Valence**")
+            st.markdown("**Valence**", help="The band is what the uncertain readings leave open.")
             ui.chart(charts.valence_line(slots, *axis, marks), "valence_line")
         else:
             st.caption(f"The charts begin when {settings.min_group} students have contributed for a few seconds.")

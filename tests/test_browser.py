@@ -105,9 +105,10 @@ def test_two_students_move_the_class_mood_and_one_leaves(chromium: Browser, page
     second = a_student(chromium, pages, app, room.code)
     expect(second.get_by_text("Only you see this")).to_be_visible()
     expect_figures(room, 2, 2)
+    # A slot of five seconds is shown when it is over and both have been in it.
+    b.wait_for(lambda: room.metric("Valence now") != "–", 15, "the mood of a whole slot")
     bars = room.page.get_by_test_id("stVegaLiteChart").first
     expect(bars).to_be_visible()
-    assert room.metric("Valence now") != "–"
 
     # The chart is redrawn in place: an element that we mark survives the next refreshes.
     bars.locator(DRAWN).first.evaluate("element => { element.dataset.marked = 'yes' }")
