@@ -181,11 +181,11 @@ def join(page: Page, url: str, code: str) -> None:
 
 def press_start(page: Page) -> None:
     """Press START in streamlit-webrtc's frame."""
-    page.frame_locator('iframe[title*="webrtc_streamer"]').get_by_role("button", name="START").click()
+    page.frame_locator('iframe[title*="webrtc_streamer"]').first.get_by_role("button", name="START").click()
 
 
 def press_stop(page: Page) -> None:
-    page.frame_locator('iframe[title*="webrtc_streamer"]').get_by_role("button", name="STOP").click()
+    page.frame_locator('iframe[title*="webrtc_streamer"]').first.get_by_role("button", name="STOP").click()
 
 
 def one_student_rss_mb(folder: Path, samples: int = 10) -> list[float]:

@@ -19,6 +19,7 @@ from tests import browser as b
 
 pytestmark = [
     pytest.mark.browser,
+    pytest.mark.flaky(reruns=2),  # two peers, a server and a browser on a busy machine race now and then
     pytest.mark.filterwarnings("default"),
     pytest.mark.skipif(b.chromium_path() is None, reason="Chromium is not installed: sudo apt install chromium"),
 ]
@@ -248,7 +249,7 @@ def test_every_page_is_whole_at_this_width(
     page.goto(f"{app.url}/teach")
     page.get_by_label("Class code").fill(room.code)
     page.get_by_label("Instructor key").fill(room.key)
-    page.get_by_role("button", name="Open", exact=True).click()
+    page.get_by_test_id("stBaseButton-secondaryFormSubmit").filter(has_text="Open").click()
     expect(page.get_by_test_id("stVegaLiteChart").first).to_be_visible()
     look(page, "teach", size)
     assert errors == []
