@@ -214,7 +214,7 @@ def test_code_and_key_open_the_class_again(chromium: Browser, pages: list[Page],
     again.goto(f"{app.url}/teach")
     again.get_by_label("Class code").fill(room.code)
     again.get_by_label("Instructor key").fill(room.key)
-    again.get_by_role("button", name="Open", exact=True).click()
+    again.get_by_test_id("stBaseButton-secondaryFormSubmit").filter(has_text="Open").click()
     expect(again.get_by_role("heading", name="Algebra")).to_be_visible()
     assert room.key not in again.url and room.key not in app.log.read_text()
 
