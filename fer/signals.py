@@ -21,6 +21,7 @@ KINDS = MappingProxyType(
 HELD = ("slower", "faster")  # until they are cleared; the others fade
 MOST_TAPS, TAPS_S = 8, 20.0
 NAME_CHARS = 40
+JOINER = "\u200d"  # holds the parts of one emoji together
 
 
 def signal(class_id: int, stream_id: str, kind: str, now: float, name: str = "") -> Signal:
@@ -33,7 +34,7 @@ def signal(class_id: int, stream_id: str, kind: str, now: float, name: str = "")
 
 def _tidy(name: str) -> str:
     """One line without control and invisible signs, at most NAME_CHARS long."""
-    visible = "".join(c for c in name if c.isspace() or not unicodedata.category(c).startswith("C"))
+    visible = "".join(c for c in name if c.isspace() or c == JOINER or not unicodedata.category(c).startswith("C"))
     return " ".join(visible.split())[:NAME_CHARS].rstrip()
 
 

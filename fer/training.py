@@ -213,7 +213,8 @@ def taught(teacher: Path, data: Dataset) -> PerHead:
         model = keras.models.load_model(teacher, compile=False)
     except (OSError, ValueError, TypeError) as error:
         raise ModelError(f"The teacher {teacher} cannot be used: {str(error).splitlines()[0]}") from error
-    if not isinstance(model.output, dict) or HEADS[0] not in model.output or model.input_shape[1:] != (48, 48, 1):
+    heads = getattr(model, "output", None)  # a model that was never called has none
+    if not isinstance(heads, dict) or HEADS[0] not in heads or model.input_shape[1:] != (CROP_PX, CROP_PX, 1):
         raise ModelError(f"The teacher {teacher} is not a model of this project: it lacks the head {HEADS[0]!r}.")
     images = data.images[..., None].astype(np.float32)
     ways = [model.predict(x, batch_size=256, verbose=0) for x in (images, images[:, :, ::-1])]
