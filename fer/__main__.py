@@ -14,6 +14,8 @@ from fer.config import YUNET_FILE, Settings
 from fer.errors import FerError
 from fer.labels import LABELS
 
+TAUGHT = "a model whose readings are half of every target; given several times, the average of their readings"
+
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command; 0, or 2 after a sentence on stderr."""
@@ -124,7 +126,7 @@ def _train(args: argparse.Namespace, settings: Settings) -> None:
     votes = dataset.load_votes(args.ferplus) if args.ferplus else {}
     _say_skipped(data.skipped + held.skipped)
     print(f"{len(data)} training and {len(held)} validation images.")
-    teacher = args.teacher
+    teachers = args.teacher
     for generation in range(1, args.generations + 1):
         last = generation == args.generations
         out = args.out if last else args.out.with_name(f"{args.out.name}.generation{generation}")
@@ -132,15 +134,17 @@ def _train(args: argparse.Namespace, settings: Settings) -> None:
             epochs=args.epochs,
             batch_size=args.batch_size,
             width=args.width,
+            max_lr=args.max_lr,
             seed=args.seed,
             precision=args.precision,
-            teacher=str(teacher or ""),
+            teachers=tuple(map(str, teachers)),
+            start=str(args.start or ""),
         )
         if last or not out.with_suffix(out.suffix + ".json").exists():
             card = training.train(data, held, votes, recipe, out, args.data.name)
             accuracy, recall = card.metrics["accuracy"], card.metrics["macro_recall"]
             print(f"{out}.tflite: accuracy {accuracy:.2%}, macro recall {recall:.2%}")
-        teacher = out.with_suffix(out.suffix + ".keras")
+        teachers = [out.with_suffix(out.suffix + ".keras")]
 
 
 def _training() -> Any:
@@ -336,7 +340,9 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--out", type=Path, required=True, help="models/NAME, without an ending")
     train.add_argument("--epochs", type=_positive, default=80)
     train.add_argument("--width", type=_positive, default=64, help="channels of the first block; the last has 4 times")
-    train.add_argument("--teacher", type=Path, help="a .keras model whose readings are half of every target")
+    train.add_argument("--teacher", type=Path, action="append", default=[], metavar="KERAS", help=TAUGHT)
+    train.add_argument("--start", type=Path, metavar="KERAS", help="tune this .keras model further, of the same width")
+    train.add_argument("--max-lr", type=_rate, default=0.1, help="the highest learning rate of the cycle")
     train.add_argument("--generations", type=_positive, default=1, help="train so many, each taught by the one before")
     train.add_argument("--batch-size", type=_positive, default=128)
     train.add_argument("--seed", type=int, default=1)
@@ -394,3 +400,13 @@ def _positive(text: str) -> int:
 
 if __name__ == "__main__":
     sys.exit(main())
+
+
+def _rate(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value <= 1:
+        raise argparse.ArgumentTypeError(f"expected a number above 0 and at most 1, not {text!r}")
+    return value

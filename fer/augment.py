@@ -58,10 +58,12 @@ def _relight(images: NDArray[np.float32], rng: np.random.Generator) -> NDArray[n
 
 
 def _erase(images: NDArray[np.float32], rng: np.random.Generator, share: float = 0.4) -> NDArray[np.float32]:
-    """Random erasing (Zhong et al. 2020) of 2..20% of the area, for `share` of the images."""
+    """Random erasing (Zhong et al. 2020) of 2..20% of the area, for `share` of the images; 5% wear a mask."""
     for i in np.flatnonzero(rng.random(len(images)) < share):
         area, aspect = rng.uniform(0.02, 0.2) * CROP_PX**2, np.exp(rng.uniform(-1, 1))
         h, w = (int(np.clip(np.sqrt(area * a), 1, CROP_PX)) for a in (aspect, 1 / aspect))
         y, x = rng.integers(0, CROP_PX - h + 1), rng.integers(0, CROP_PX - w + 1)
         images[i, y : y + h, x : x + w] = rng.uniform(0, 255)
+    for i in np.flatnonzero(rng.random(len(images)) < 0.05):
+        images[i, int(rng.uniform(0.45, 0.65) * CROP_PX) :] = rng.uniform(60, 255)
     return images

@@ -50,7 +50,8 @@ NOTES = (
 class Recipe:
     """How a network is trained; `precision` "bfloat16" halves the time on processors that have it.
 
-    `teacher` is the .keras file of a network whose readings are half of every target, or empty.
+    The readings of the `teachers`, on average, are half of every target. `start` is the network whose weights it
+    begins with, so that it is tuned further. Both are .keras files; without them it learns from labels, from scratch.
     """
 
     epochs: int = 80
@@ -63,7 +64,8 @@ class Recipe:
     dropout: float = 0.3
     seed: int = 1
     precision: str = "bfloat16"
-    teacher: str = ""
+    teachers: tuple[str, ...] = ()
+    start: str = ""
 
 
 @keras.saving.register_keras_serializable("fer")
@@ -170,9 +172,10 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
         self._images, self._recipe = data.images, recipe
         self._heads = HEADS if votes else HEADS[:1]
         self._targets, self._weights = targets(data, votes, recipe.label_smoothing)
-        if recipe.teacher:
-            for head, said in taught(Path(recipe.teacher), data).items():
-                self._targets[head] = (1 - TAUGHT) * self._targets[head] + TAUGHT * said
+        lessons = [taught(Path(teacher), data) for teacher in recipe.teachers]
+        for head in HEADS:
+            if said := [lesson[head] for lesson in lessons if head in lesson]:
+                self._targets[head] = (1 - TAUGHT) * self._targets[head] + TAUGHT * np.mean(said, 0)
         self.start(0)
 
     def start(self, epoch: int) -> None:
@@ -209,16 +212,22 @@ def taught(teacher: Path, data: Dataset) -> PerHead:
     Born-again networks (Furlanello et al. 2018): a network that also learns from one before it becomes better.
     Raises ModelError where the file is no such model.
     """
-    try:
-        model = keras.models.load_model(teacher, compile=False)
-    except (OSError, ValueError, TypeError) as error:
-        raise ModelError(f"The teacher {teacher} cannot be used: {str(error).splitlines()[0]}") from error
-    heads = getattr(model, "output", None)  # a model that was never called has none
-    if not isinstance(heads, dict) or HEADS[0] not in heads or model.input_shape[1:] != (CROP_PX, CROP_PX, 1):
-        raise ModelError(f"The teacher {teacher} is not a model of this project: it lacks the head {HEADS[0]!r}.")
+    model = _open(teacher, "teacher")
     images = data.images[..., None].astype(np.float32)
     ways = [model.predict(x, batch_size=256, verbose=0) for x in (images, images[:, :, ::-1])]
     return {head: (ways[0][head] + ways[1][head]) / 2 for head in HEADS if head in model.output}
+
+
+def _open(path: Path, role: str) -> keras.Model:
+    """A network of this project from its .keras file, or ModelError."""
+    try:
+        model = keras.models.load_model(path, compile=False)
+    except (OSError, ValueError, TypeError) as error:
+        raise ModelError(f"The {role} {path} cannot be used: {str(error).splitlines()[0]}") from error
+    heads = getattr(model, "output", None)  # a model that was never called has none
+    if not isinstance(heads, dict) or HEADS[0] not in heads or model.input_shape[1:] != (CROP_PX, CROP_PX, 1):
+        raise ModelError(f"The {role} {path} is not a model of this project: it lacks the head {HEADS[0]!r}.")
+    return model
 
 
 def train(data: Dataset, validation: Dataset, votes: Votes, recipe: Recipe, out: Path, source: str) -> classify.Card:
@@ -334,7 +343,7 @@ def _start(
     """A fresh model, or the checkpoint of the same recipe, and the first epoch still to run."""
     note = checkpoint.with_suffix(".json") if checkpoint else None
     if checkpoint and note:
-        if checkpoint.exists() and note.exists() and json.loads(note.read_text()) == asdict(recipe):
+        if checkpoint.exists() and note.exists() and note.read_text() == json.dumps(asdict(recipe)):
             model = keras.models.load_model(checkpoint)
             epoch = int(model.optimizer.iterations) // steps
             log.info("going on with epoch %d of %d", epoch + 1, recipe.epochs)
@@ -342,6 +351,8 @@ def _start(
         note.parent.mkdir(parents=True, exist_ok=True)
         note.write_text(json.dumps(asdict(recipe)))
     model = build(recipe, body, both_heads)
+    if recipe.start:
+        _begin_with(model, Path(recipe.start))
     optimizer = keras.optimizers.SGD(
         OneCycle(recipe.max_lr, steps * recipe.epochs),
         momentum=0.9,
@@ -359,6 +370,14 @@ def _start(
         jit_compile=False,
     )
     return model, 0
+
+
+def _begin_with(model: keras.Model, start: Path) -> None:
+    """Give `model` the weights of another one of the same shape, or ModelError."""
+    weights = _open(start, "start").get_weights()
+    if [w.shape for w in weights] != [w.shape for w in model.get_weights()]:
+        raise ModelError(f"The start {start} has another shape than the network to train: give it the same --width.")
+    model.set_weights(weights)
 
 
 def export(

@@ -1,6 +1,7 @@
 """Training on a handful of faces: it ends, it resumes, and what it exports can be read."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -114,7 +115,7 @@ def test_a_taught_network_learns_half_from_labels_and_half_from_its_teacher(tmp_
     images = data.images[..., None].astype(np.float32)
     both = [teacher(x)["ferplus"].numpy() for x in (images, images[:, :, ::-1])]
     np.testing.assert_allclose(said["ferplus"], (both[0] + both[1]) / 2, atol=1e-5)
-    recipe = training.Recipe(batch_size=8, teacher=str(tmp_path / "teacher.keras"))
+    recipe = training.Recipe(batch_size=8, teachers=(str(tmp_path / "teacher.keras"),) * 2)
     batches = training.Batches(data, votes(data), recipe)
     labels = training.targets(data, votes(data), recipe.label_smoothing)[0]["fer2013"]
     _, wanted, _ = batches[0]
@@ -132,6 +133,23 @@ def test_a_teacher_that_is_none_is_refused_in_a_sentence(tmp_path: Path) -> None
     for name in ("absent", "broken", "other"):
         with pytest.raises(ModelError, match=f"The teacher .*{name}.keras"):
             training.taught(tmp_path / f"{name}.keras", faces(2))
+
+
+def test_training_goes_on_from_another_networks_weights(tmp_path: Path) -> None:
+    from fer import training
+    from fer.errors import ModelError
+
+    start = training.build(training.Recipe(width=8, precision="float32"), portable=True)
+    start.save(tmp_path / "start.keras")
+    recipe = training.Recipe(width=8, precision="float32", start=str(tmp_path / "start.keras"))
+    model, first_epoch = training._start(recipe, training.residual, 1, True, None)
+    assert first_epoch == 0
+    for begun, given in zip(model.get_weights(), start.get_weights(), strict=True):
+        np.testing.assert_array_equal(begun, given)
+    with pytest.raises(ModelError, match="another shape.*--width"):
+        training._start(replace(recipe, width=16), training.residual, 1, True, None)
+    with pytest.raises(ModelError, match="The start .*absent.keras"):
+        training._start(replace(recipe, start=str(tmp_path / "absent.keras")), training.residual, 1, True, None)
 
 
 def test_a_head_that_never_names_a_label_is_brought_to_read_it_as_often_as_it_is_labelled() -> None:
