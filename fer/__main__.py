@@ -398,10 +398,6 @@ def _positive(text: str) -> int:
     return value
 
 
-if __name__ == "__main__":
-    sys.exit(main())
-
-
 def _rate(text: str) -> float:
     try:
         value = float(text)
@@ -410,3 +406,7 @@ def _rate(text: str) -> float:
     if not 0 < value <= 1:
         raise argparse.ArgumentTypeError(f"expected a number above 0 and at most 1, not {text!r}")
     return value
+
+
+if __name__ == "__main__":
+    sys.exit(main())

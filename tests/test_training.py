@@ -146,9 +146,9 @@ def test_training_goes_on_from_another_networks_weights(tmp_path: Path) -> None:
     assert first_epoch == 0
     for begun, given in zip(model.get_weights(), start.get_weights(), strict=True):
         np.testing.assert_array_equal(begun, given)
-    with pytest.raises(ModelError, match="another shape.*--width"):
+    with pytest.raises(ModelError, match=r"another shape.*--width"):
         training._start(replace(recipe, width=16), training.residual, 1, True, None)
-    with pytest.raises(ModelError, match="The start .*absent.keras"):
+    with pytest.raises(ModelError, match=r"The start .*absent\.keras"):
         training._start(replace(recipe, start=str(tmp_path / "absent.keras")), training.residual, 1, True, None)
 
 
