@@ -235,7 +235,7 @@ def reliability(bins: Sequence[Sequence[float]]) -> alt.LayerChart:
     )
     line = (
         alt.Chart()
-        .mark_rule(color="#888", strokeDash=[4, 4])
+        .mark_rule(color="#888", strokeDash=[4, 4], aria=False)
         .encode(x=alt.XDatum(0), y=alt.YDatum(0), x2=alt.X2Datum(1), y2=alt.Y2Datum(1))
     )
     return cast(alt.LayerChart, alt.layer(line, points, data=data).properties(height=300))
@@ -274,7 +274,7 @@ def _marked(
     shown.columns = pd.Index(["minute", "mark"] if len(shown) else [])
     table = pd.concat([data.assign(mark=""), shown], ignore_index=True) if len(shown) else data.assign(mark="")
     at = alt.Chart().transform_filter("datum.mark").encode(x="minute:Q", tooltip="mark:N")
-    rule = at.mark_rule(color="#888", strokeDash=[5, 3], strokeWidth=1.5)
+    rule = at.mark_rule(color="#888", strokeDash=[5, 3], strokeWidth=1.5, aria=False)
     text = at.mark_text(align="right", baseline="top", dx=-4, color="#666", limit=140).encode(
         text="mark:N", y=alt.value(2)
     )

@@ -275,6 +275,7 @@ def begin() -> None:
     # The hint "Press Enter" lies upon what was typed, on a phone.
     st.html(
         "<style>.stMainBlockContainer { padding-top: 5rem; padding-bottom: 3rem; max-width: 76rem }"
+        ".stMainBlockContainer [data-testid=stCaptionContainer] { color: inherit; opacity: .8 }"  # theirs is too pale
         "@media (max-width: 640px) { [data-testid=InputInstructions] { display: none } }</style>"
     )
 

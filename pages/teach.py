@@ -98,7 +98,7 @@ heading.header(ui.plain(room.title), anchor=False)
 with sharing.popover(f"Join code **{room.code}**", icon=":material/qr_code_2:", width="stretch"):
     st.code(room.code, language=None)
     st.code(link, language=None, wrap_lines=True)
-    st.image(ui.qr_png(link), caption="Scan to join", width=220)
+    st.image(ui.qr_png(link), caption="Scan to join", alt="The join link as a QR code", width=220)
     if room.ended_at is None:
         st.link_button("Class view to project", f"{ui.base_url()}/show?code={room.code}", icon=":material/open_in_new:")
         pulse = st.toggle("Show the group's pulse there", room.pulse) if room.camera else False
