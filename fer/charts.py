@@ -73,7 +73,11 @@ def area(
                 legend=alt.Legend(title=None, orient="bottom", symbolType="square") if legend else None,
             ),
             order=alt.Order("order:Q"),
-            tooltip=["expression:N", alt.Tooltip("share:Q", format=".0%"), alt.Tooltip("minute:Q", format=".1f")],
+            tooltip=[
+                alt.Tooltip("expression:N"),
+                alt.Tooltip("share:Q", format=".0%"),
+                alt.Tooltip("minute:Q", format=".1f"),
+            ],
         )
     )
     return _marked(
@@ -90,7 +94,7 @@ def valence_line(
     """
     rows = [(minute, *_valence_band(slot)) for minute, slot in _minutes(slots, origin)]
     base = alt.Chart().encode(x=_time_axis(window_min, title))
-    band = base.mark_area(color="#0072B2", opacity=0.18).encode(y=alt.Y("low:Q"), y2="high:Q")
+    band = base.mark_area(color="#0072B2", opacity=0.18).encode(y=alt.Y("low:Q"), y2=alt.Y2("high:Q"))
     line = base.mark_line(strokeWidth=2.5, color="#0072B2").encode(
         y=_valence_axis(),
         tooltip=[alt.Tooltip("valence:Q", format="+.2f"), alt.Tooltip("minute:Q", format=".1f")],
@@ -118,7 +122,11 @@ def compared(classes: Mapping[str, tuple[Sequence[Slot], float]]) -> alt.Chart:
             y=_valence_axis(),
             color=alt.Color("class:N", sort=None, scale=alt.Scale(range=["#0072B2", "#D55E00"]), legend=legend),
             strokeDash=alt.StrokeDash("class:N", sort=None, scale=alt.Scale(range=[[1, 0], [6, 3]]), legend=legend),
-            tooltip=["class:N", alt.Tooltip("valence:Q", format="+.2f"), alt.Tooltip("minute:Q", format=".1f")],
+            tooltip=[
+                alt.Tooltip("class:N"),
+                alt.Tooltip("valence:Q", format="+.2f"),
+                alt.Tooltip("minute:Q", format=".1f"),
+            ],
         )
         .properties(height=260)
     )
@@ -150,7 +158,7 @@ def attendance(
         .encode(
             x=_time_axis(window_min, title),
             y=alt.Y("students:Q", title=None, axis=alt.Axis(tickMinStep=1, format="d"), scale=alt.Scale(domainMin=0)),
-            tooltip=["students:Q", alt.Tooltip("minute:Q", format=".1f")],
+            tooltip=[alt.Tooltip("students:Q"), alt.Tooltip("minute:Q", format=".1f")],
         )
     )
     return _marked(drawn, pd.DataFrame(rows, columns=["minute", "students"]), marks, window_min, 120)
@@ -167,13 +175,13 @@ def said(
 ) -> alt.LayerChart:
     """How many students say what, over time; told apart by colour and by dash."""
     times = np.linspace(since, until, 121)
-    rows = [
-        ((at - origin) / 60, signals.KINDS[kind][1], n)
-        for at in times
-        for kind, n in signals.counts(given, at).items()
-        if kind != "help"
-    ]
     names = [text for kind, (_, text, _) in signals.KINDS.items() if kind != "help"]
+    rows = [
+        (minute, signals.KINDS[kind][1], int(n))
+        for kind, course in signals.courses(given, times).items()
+        if kind != "help"
+        for minute, n in zip((times - origin) / 60, course, strict=True)
+    ]
     colors = alt.Scale(domain=names, range=["#009E73", "#D55E00", "#CC79A7", "#0072B2"])
     dashes = alt.Scale(domain=names, range=[[1, 0], [6, 3], [2, 2], [8, 2, 2, 2]])
     legend = alt.Legend(title=None, orient="bottom", symbolType="stroke")
@@ -185,7 +193,7 @@ def said(
             y=alt.Y("students:Q", title=None, axis=alt.Axis(tickMinStep=1, format="d"), scale=alt.Scale(domainMin=0)),
             color=alt.Color("signal:N", scale=colors, legend=legend),
             strokeDash=alt.StrokeDash("signal:N", scale=dashes, legend=legend),
-            tooltip=["signal:N", "students:Q", alt.Tooltip("minute:Q", format=".1f")],
+            tooltip=[alt.Tooltip("signal:N"), alt.Tooltip("students:Q"), alt.Tooltip("minute:Q", format=".1f")],
         )
     )
     return _marked(drawn, pd.DataFrame(rows, columns=["minute", "signal", "students"]), marks, window_min, 240)
@@ -273,10 +281,10 @@ def _marked(
     shown = pd.DataFrame([(minute, text or "marked") for minute, text in marks if low <= minute <= high])
     shown.columns = pd.Index(["minute", "mark"] if len(shown) else [])
     table = pd.concat([data.assign(mark=""), shown], ignore_index=True) if len(shown) else data.assign(mark="")
-    at = alt.Chart().transform_filter("datum.mark").encode(x="minute:Q", tooltip="mark:N")
+    at = alt.Chart().transform_filter("datum.mark").encode(x=alt.X("minute:Q"), tooltip=alt.Tooltip("mark:N"))
     rule = at.mark_rule(color="#888", strokeDash=[5, 3], strokeWidth=1.5, aria=False)
     text = at.mark_text(align="right", baseline="top", dx=-4, color="#666", limit=140).encode(
-        text="mark:N", y=alt.value(2)
+        text=alt.Text("mark:N"), y=alt.value(2)
     )
     layers = alt.layer(drawn.transform_filter("!datum.mark"), rule, text, data=table)
     return cast(alt.LayerChart, layers.properties(height=height))

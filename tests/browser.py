@@ -202,6 +202,24 @@ def press_stop(page: Page) -> None:
     page.frame_locator('iframe[title*="webrtc_streamer"]').first.get_by_role("button", name="STOP").click()
 
 
+def instructor_page_samples(folder: Path, refreshes: int, every: int = 10) -> list[tuple[int, float]]:
+    """DOM nodes and script heap in MB of the page of a demo class, each `every` refreshes, after garbage collection."""
+    with running_app(folder) as app, playwright() as started:
+        page = new_page(launch(started))
+        page.goto(f"{app.url}/teach")
+        page.get_by_role("button", name="Try a demo class").click()
+        expect(page.locator("canvas, svg.marks").nth(3)).to_be_visible()
+        tools = page.context.new_cdp_session(page)
+        tools.send("Performance.enable")
+        samples = []
+        for _ in range(0, refreshes, every):
+            page.wait_for_timeout(1000 * every)
+            tools.send("HeapProfiler.collectGarbage")
+            found = {metric["name"]: metric["value"] for metric in tools.send("Performance.getMetrics")["metrics"]}
+            samples.append((int(found["Nodes"]), found["JSHeapUsedSize"] / 1e6))
+    return samples
+
+
 def one_student_rss_mb(folder: Path, samples: int = 10) -> list[float]:
     """Resident memory of the app with one student on camera, in MB, a second apart."""
     camera = record_camera(folder / "face.mjpeg", face())
