@@ -25,19 +25,23 @@ from fer.aggregate import BucketFiller, above_floor, guarded, merge, table
 from fer.alert import Alarm
 from fer.config import Settings
 from fer.detect import Choice, Detector
-from fer.errors import FerError, StoreError
+from fer.errors import ClassError, FerError, StoreError
 from fer.labels import COLORS, EMOJI
 from fer.live import Attendance, StudentStream, Watch
 from fer.pipeline import Options, Pipeline
 from fer.report import Lesson
-from fer.store import Store
+from fer.store import Store, codes
 from fer.store.sql import SqlStore
 from fer.store.writer import Writer
+from fer.throttle import Throttle
 from fer.types import Bucket, Classroom, Reading, Signal
 
 log = logging.getLogger(__name__)
 
 CHART_FONT = "Source Sans, Noto Color Emoji, Apple Color Emoji, Segoe UI Emoji, sans-serif"
+# Wrong tries a minute, by one address and by all. A school may share an address; 600 codes a minute hit one of ten open
+# classes in 17 days on average, and show its title. Keys cannot be guessed: that bound is for the time a check takes.
+TRIES = {"code": (20, 600), "key": (10, 100)}
 LAW = """
 In the European Union, inferring emotions of people in **education** from their faces is prohibited
 (AI Act, Regulation (EU) 2024/1689, Article 5(1)(f)), save for medical or safety reasons. Elsewhere other laws
@@ -230,6 +234,39 @@ def reported(given: Sequence[Signal]) -> None:
     names = [one.name for one in signals.standing(given, now()) if one.kind == "help" and one.name]
     if names:
         st.caption(f"Asking for help by name: {', '.join(map(plain, names))}")
+
+
+@st.cache_resource(show_spinner=False)
+def tries(kind: str) -> Throttle:
+    """What bounds wrong tries of a kind of TRIES, in this process."""
+    return Throttle(*TRIES[kind])
+
+
+def find_class(code: str) -> Classroom | None:
+    """The class of a code that a visitor names. Raises ThrottleError where too many named none."""
+    if not codes.clean_code(code):
+        return None
+    try:
+        with tries("code").attempt(_visitor(), time.monotonic()):
+            if (room := store().find_class(code)) is None:
+                raise ClassError("There is no class with this code.")
+            return room
+    except ClassError:
+        return None
+
+
+def open_class(code: str, key: str) -> Classroom:
+    """The class of an instructor. Raises ClassError where code and key are wrong, ThrottleError where too many were."""
+    with tries("key").attempt(_visitor(), time.monotonic()):
+        return store().open_class(code, key, now())
+
+
+def _visitor() -> str:
+    """The visitor's address; on localhost, where Streamlit tells none, the page itself."""
+    from streamlit.runtime.scriptrunner import get_script_run_ctx
+
+    context = get_script_run_ctx()
+    return st.context.ip_address or (context.session_id if context else "")
 
 
 @st.cache_resource(show_spinner=False)

@@ -45,7 +45,7 @@ with ui.errors_shown():
             st.info(message)
         if not (joining or without):
             st.stop()
-        room = ui.store().find_class(code) if code.strip() else None
+        room = ui.find_class(code)
         if room is None:
             st.error(
                 f"There is no class with the code “{ui.plain(code.strip()[:16])}”. Check it with your instructor."

@@ -59,7 +59,7 @@ if state.get("class_room") is None:
         key = st.text_input("Instructor key", type="password", max_chars=64)
         if st.form_submit_button("Open", icon=":material/lock_open:"):
             with ui.errors_shown():
-                state.class_room = ui.store().open_class(code, key, ui.now())
+                state.class_room = ui.open_class(code, key)
             st.rerun()
     st.stop()
 

@@ -28,6 +28,7 @@ GROUPS = (
         "demo",
         "signals",
         "policy",
+        "throttle",
     ),
     ("dataset", "detect", "classify", "track", "store"),
     ("evaluation", "pipeline", "photo", "video", "training", "report", "zoo"),

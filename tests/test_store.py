@@ -146,6 +146,25 @@ def test_a_title_may_hold_any_signs_and_is_cut_to_what_fits(store: Store):
     assert room.title == title[:200] and store.find_class(room.code) == room
 
 
+def test_the_log_of_a_class_is_bounded_and_wrong_keys_do_not_push_out_who_came_in(
+    store: Store, other: Classroom, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(sql, "MOST_LOGINS", 3)
+    room, key = store.create_class("Physics", True, NOW)
+    with pytest.raises(ClassError):
+        store.open_class(other.code, "wrong", NOW)
+    for i in range(3):
+        store.open_class(room.code, key, NOW + i)
+    for i in range(10, 17):
+        with pytest.raises(ClassError):
+            store.open_class(room.code, "wrong", NOW + i)
+    assert [(at - NOW, opened) for at, opened in store.logins(room.class_id)] == [
+        *((i, True) for i in range(3)),
+        *((i, False) for i in (14, 15, 16)),
+    ]
+    assert store.logins(other.class_id) == [(NOW, False)]
+
+
 def test_codes_are_of_signs_that_are_not_mistaken_and_differ():
     made = {codes.new_code() for _ in range(200)}
     assert len(made) == 200
