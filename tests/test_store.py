@@ -1,5 +1,4 @@
 import math
-import os
 import sqlite3
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -28,14 +27,13 @@ NOW = 1_700_000_000.0
 STREAMS = ("a", "b", "c")
 HAPPY, SAD = LABELS.index("happy"), LABELS.index("sad")
 
-# A server's database to run the same suite on, where one is at hand; everything in it is deleted.
-SERVER = os.environ.get("FER_TEST_DATABASE_URL", "")
 
-
-@pytest.fixture(params=["sqlite", "server"] if SERVER else ["sqlite"])
+@pytest.fixture(params=["sqlite", "postgresql"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The database of each kind of store in turn."""
-    return f"sqlite:///{tmp_path / 'store.sqlite3'}" if request.param == "sqlite" else SERVER
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'store.sqlite3'}"
+    return str(request.getfixturevalue("postgresql").url)
 
 
 @pytest.fixture
@@ -45,6 +43,7 @@ def store(url: str) -> Iterator[Store]:
     made.purge(np.inf)
     yield made
     made.purge(np.inf)
+    made._engine.dispose()
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ from fer.types import Bucket, Classroom, Marker, Presence, Signal, Slot
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 LOCK_WAIT_S = 2.0
+PATIENCE = {"connect_timeout": "5", "tcp_user_timeout": "10000"}  # s, ms: a server that is gone holds nobody for minutes
 MOST_LOGINS = 200  # that opened a class, and as many that did not
 
 metadata = sa.MetaData()
@@ -315,7 +316,8 @@ def _engine(url: str) -> sa.Engine:
         if "@" in (parsed.host or ""):  # the driver would take it, and half of the password, for the host's name
             raise StoreError("FER_DATABASE_URL has an @ too many: within the password write it as %40.")
         if name != "sqlite":
-            return sa.create_engine(parsed, pool_pre_ping=True, pool_recycle=600)
+            bounded = parsed.set(query={**PATIENCE, **parsed.query})
+            return sa.create_engine(bounded, pool_pre_ping=True, pool_recycle=600)
         # A connection per transaction: a pooled one would go on writing to a file that has been moved away.
         engine = sa.create_engine(parsed, creator=lambda: _connect_sqlite(parsed.database), poolclass=sa.NullPool)
     except (sa.exc.ArgumentError, ValueError):
