@@ -48,7 +48,11 @@ install_programs() {
         [ "$(id -u)" = 0 ] || sudo="sudo -n"
         # shellcheck disable=SC2086 # both are lists of words
         { $sudo apt-get update -qq && DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y -qq --no-install-recommends $missing; } \
-            >/dev/null 2>&1 && return 0
+            >/dev/null 2>&1 && {
+            # shellcheck disable=SC2086 # the tests start servers of their own
+            has systemctl && $sudo systemctl disable --now $missing >/dev/null 2>&1
+            return 0
+        }
     fi
     echo "setup.sh: some tests are skipped. To run them all, on Debian: sudo apt install$missing" >&2
 }
@@ -61,7 +65,7 @@ case "${1:-}" in
 run)
     install requirements.txt
     fetch_detector .venv/bin/python
-    exec .venv/bin/python -m streamlit run app.py --server.port "${PORT:-8501}"
+    exec .venv/bin/python -m streamlit run serve.py --server.port "${PORT:-8501}"
     ;;
 test)
     install requirements-dev.txt

@@ -1,10 +1,12 @@
 """What pages share: the resources of the process, and widgets. The only module that imports Streamlit."""
 
+import atexit
 import csv
 import io
 import logging
 import os
 import re
+import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -20,12 +22,13 @@ import pandas as pd
 import segno
 import streamlit as st
 
-from fer import alert, charts, classify, demo, detect, signals
+from fer import alert, charts, classify, demo, detect, signals, turn
 from fer.aggregate import BucketFiller, above_floor, guarded, merge, table
 from fer.alert import Alarm
 from fer.config import Settings
 from fer.detect import Choice, Detector
 from fer.errors import ClassError, FerError, StoreError
+from fer.health import Health
 from fer.labels import COLORS, EMOJI
 from fer.live import Attendance, StudentStream, Watch
 from fer.pipeline import Options, Pipeline
@@ -64,7 +67,31 @@ def store() -> Store:
 def writer() -> Writer:
     made = Writer(store, settings().retention_days)
     made.start()
+    atexit.register(close)  # `streamlit run app.py` ends in order when it is told to
     return made
+
+
+def close() -> None:
+    """The process ends: everybody leaves, and what waits is written. Repeating it does nothing."""
+    _watch().stop()
+    writer().close()
+
+
+def health_now() -> Health:
+    """Whether this process is ready, trying what it needs; why it is not goes to the log."""
+    cameras, pages = _watch().connected()
+    pending, dropped = writer().pending, writer().dropped
+    refused = {kind: tries(kind).refused for kind in TRIES}
+    return Health(_works(classifier), _works(lambda: store().find_class("")), cameras, pages, pending, dropped, refused)
+
+
+def _works(use: Callable[[], object]) -> bool:
+    try:
+        use()
+    except FerError as error:
+        log.warning("not ready: %s", error)
+        return False
+    return True
 
 
 @st.cache_resource(show_spinner=False)
@@ -95,7 +122,8 @@ def new_stream(room: Classroom) -> StudentStream:
     choice, model, chosen = detector_choice(), classifier(), settings()
     options = Options.of(chosen, model.card)
     make: Callable[[], Pipeline] = lambda: Pipeline(choice.create(chosen), model, options)  # noqa: E731
-    stream = StudentStream(make, writer(), room.class_id, 1 / chosen.analyses_per_s, _page_open())
+    servers = turn.ice_servers(chosen, secrets.token_hex(8), now())
+    stream = StudentStream(make, writer(), room.class_id, 1 / chosen.analyses_per_s, _page_open(), ice_servers=servers)
     _watch().add(stream)
     return stream
 

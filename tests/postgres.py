@@ -1,4 +1,4 @@
-"""A real PostgreSQL server of the test's own, on loopback, which can be stopped and started; its data are thrown away."""
+"""A real PostgreSQL server of the test's own, on loopback: it can be stopped and started."""
 
 import os
 import shutil

@@ -29,9 +29,11 @@ GROUPS = (
         "signals",
         "policy",
         "throttle",
+        "turn",
+        "logs",
     ),
     ("dataset", "detect", "classify", "track", "store"),
-    ("evaluation", "pipeline", "photo", "video", "training", "report", "zoo"),
+    ("evaluation", "pipeline", "photo", "video", "training", "report", "zoo", "health"),
     ("live",),
     ("ui",),
     ("bench", "__main__"),
@@ -88,6 +90,7 @@ def test_imports_go_down_the_list(path: Path):
         ("keras", {"training", "zoo"}),
         ("tensorflow", {"training"}),
         ("av", {"live", "video"}),
+        ("prometheus_client", {"health"}),
     ],
 )
 def test_a_large_library_is_the_affair_of_one_module(library: str, allowed: set[str]):

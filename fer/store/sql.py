@@ -21,7 +21,7 @@ from fer.types import Bucket, Classroom, Marker, Presence, Signal, Slot
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 LOCK_WAIT_S = 2.0
-PATIENCE = {"connect_timeout": "5", "tcp_user_timeout": "10000"}  # s, ms: a server that is gone holds nobody for minutes
+PATIENCE = {"connect_timeout": "5", "tcp_user_timeout": "10000"}  # s and ms: a dead server holds nobody for minutes
 MOST_LOGINS = 200  # that opened a class, and as many that did not
 
 metadata = sa.MetaData()
