@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import av
-from streamlit_webrtc import WebRtcMode, webrtc_streamer
 
 from fer.aggregate import BucketFiller
 from fer.config import Settings
@@ -272,6 +271,9 @@ def camera(key: str, stream: StudentStream, settings: Settings) -> Any:
     The picture is sent back only for the overlay. Each mode has a key of its own: a connection cannot
     change its direction.
     """
+    # Imported within a page: only there does a component register with Streamlit (1.67); serve.py imports us before.
+    from streamlit_webrtc import WebRtcMode, webrtc_streamer
+
     mode = WebRtcMode.SENDRECV if stream.overlay else WebRtcMode.SENDONLY
     width = settings.camera_width
     servers = {"iceServers": [dict(server) for server in stream.ice_servers]}
