@@ -12,6 +12,7 @@ from aioice import turn as client
 
 from fer import turn
 from fer.config import Settings
+from tests.conftest import ROOT
 from tests.postgres import free_port
 
 NOW = 1_700_000_000.0
@@ -41,13 +42,13 @@ def test_the_credential_is_the_one_that_openssl_makes_of_name_and_secret():
 
 @pytest.fixture
 def coturn(tmp_path: Path) -> Iterator[int]:
-    """The port of a real TURN server whose secret is that of OURS."""
+    """The port of a real TURN server, set up as deploy/ has it, whose secret is that of OURS."""
     if shutil.which("turnserver") is None:
         pytest.skip("coturn is not installed: sudo apt install coturn")
     port = free_port()
     words = (
-        f"-n --listening-port={port} --listening-ip=127.0.0.1 --relay-ip=127.0.0.1 --realm=test --use-auth-secret "
-        f"--static-auth-secret={OURS.turn_secret} --no-tls --no-dtls --no-cli --no-stdout-log "
+        f"-c {ROOT / 'deploy' / 'turnserver.conf'} --listening-port={port} --listening-ip=127.0.0.1 "
+        f"--relay-ip=127.0.0.1 --realm=test --static-auth-secret={OURS.turn_secret} --no-stdout-log "
         f"--log-file={tmp_path / 'log'} --simple-log --pidfile={tmp_path / 'pid'} --userdb={tmp_path / 'db'}"
     )
     process = subprocess.Popen(["turnserver", *words.split()], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
