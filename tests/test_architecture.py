@@ -36,6 +36,7 @@ GROUPS = (
     ("evaluation", "pipeline", "photo", "video", "training", "report", "zoo", "health"),
     ("live",),
     ("ui",),
+    ("fuzz",),
     ("bench", "__main__"),
 )
 LEVEL = {module: level for level, group in enumerate(GROUPS) for module in group}
@@ -89,7 +90,7 @@ def test_imports_go_down_the_list(path: Path):
         ("streamlit_webrtc", {"live"}),
         ("keras", {"training", "zoo"}),
         ("tensorflow", {"training"}),
-        ("av", {"live", "video"}),
+        ("av", {"live", "video", "fuzz"}),
         ("prometheus_client", {"health"}),
     ],
 )
