@@ -97,8 +97,8 @@ def _damaged(examples: list[bytes]) -> Any:
     changes = st.lists(st.tuples(st.floats(0, 1), st.binary(min_size=1, max_size=8)), max_size=8)
     cuts = st.one_of(st.just(1.0), st.floats(0, 1))
 
-    def damage(content: bytes, changed: list[tuple[float, bytes]], repeated: float, kept: float) -> bytes:
-        out = bytearray(content)
+    def damage(which: int, changed: list[tuple[float, bytes]], repeated: float, kept: float) -> bytes:
+        out = bytearray(examples[which])
         for where, new in changed:
             at = round(where * len(out))
             out[at : at + len(new)] = new
@@ -106,7 +106,7 @@ def _damaged(examples: list[bytes]) -> Any:
         out[at:at] = out[at : at + 64] if repeated < 1 else b""
         return bytes(out[: round(kept * len(out))])
 
-    return st.one_of(st.binary(max_size=200), st.builds(damage, st.sampled_from(examples), changes, cuts, cuts))
+    return st.one_of(st.binary(max_size=200), st.builds(damage, st.integers(0, len(examples) - 1), changes, cuts, cuts))
 
 
 def _noise(width: int, height: int) -> Any:
@@ -118,7 +118,7 @@ def _picture(name: str) -> bytes:
 
     register_heif_opener(thumbnails=False)
     out = io.BytesIO()
-    Image.fromarray(_noise(48, 40)).save(out, name)
+    Image.fromarray(_noise(24, 24)).save(out, name)
     return out.getvalue()
 
 
@@ -126,9 +126,9 @@ def _video(name: str, codec: str) -> bytes:
     out = io.BytesIO()
     with av.open(out, "w", format={"mkv": "matroska"}.get(name, name)) as container:
         stream: Any = container.add_stream(codec, rate=5)
-        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuvj420p" if codec == "mjpeg" else "yuv420p"
+        stream.width, stream.height, stream.pix_fmt = 32, 32, "yuvj420p" if codec == "mjpeg" else "yuv420p"
         for _ in range(4):
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(_noise(64, 48), format="rgb24")))
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(_noise(32, 32), format="rgb24")))
         container.mux(stream.encode())
     return out.getvalue()
 
