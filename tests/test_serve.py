@@ -1,5 +1,6 @@
 """The service as a real process: its status, its log, and how it ends."""
 
+import http.client
 import json
 import shutil
 import signal
@@ -52,6 +53,19 @@ def test_the_figures_are_for_who_has_the_token(app: b.App, headers: dict[str, st
     assert get(f"{app.url}/metrics", **headers)[0] == 404
     status, content = get(f"{app.url}/metrics", Authorization=f"Bearer {TOKEN}")
     assert status == 200 and b'classmood_ready{part="database"} 1.0' in content
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/component/streamlit_webrtc.component.webrtc_streamer/", "/media/", "/app/static/"]
+)
+@pytest.mark.parametrize("up", ["../", "..%2f", "%2e%2e/", "....//", "..\\"])
+@pytest.mark.parametrize("target", ["etc/passwd", "classmood.sqlite3", "requirements.txt"])
+def test_no_path_leads_to_a_file_of_the_server(app: b.App, path: str, up: str, target: str) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", int(app.url.rsplit(":", 1)[1]), timeout=30)
+    for depth in (0, 1, 8):
+        connection.request("GET", f"{path}{up * depth}{target}")
+        content = connection.getresponse().read()
+        assert not any(word in content for word in (b"root:x:0", b"SQLite format 3", b"psycopg"))
 
 
 def test_every_line_of_the_log_is_an_object_and_none_tells_who_was_here(app: b.App) -> None:
