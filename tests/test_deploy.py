@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, fields
+from pathlib import Path
 
 import pytest
 
@@ -55,7 +56,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     folders = [tmp_path_factory.mktemp(name) for name in ("app1", "app2", "nginx")]
     with ExitStack() as stack:
         database = stack.enter_context(postgres.running())
-        environ = {"FER_DATABASE_URL": database.url, "STREAMLIT_SERVER_ADDRESS": "127.0.0.1"}
+        environ = {"FER_DATABASE_URL": database.url, "STREAMLIT_SERVER_ADDRESS": "127.0.0.1", "FER_MIN_GROUP": "1"}
         one, two = (stack.enter_context(b.running_app(folder, **environ)) for folder in folders[:2])
         addresses = [app.url.removeprefix("http://").replace("localhost", "127.0.0.1") for app in (one, two)]
         yield Site(stack.enter_context(proxy.running(folders[2], addresses)), (one, two), database)
@@ -88,6 +89,26 @@ def test_a_page_opens_over_the_websocket_of_either_replica(site: Site) -> None:
     for cookie in cookies_of_both(site):
         with visit(site.proxy.url, {"Cookie": f"{COOKIE}={cookie}"}, site.proxy.tls) as visitor:
             assert b"How is the class doing?" in visitor.open()
+
+
+@pytest.mark.browser
+@pytest.mark.flaky(reruns=2)
+@pytest.mark.filterwarnings("default")
+@pytest.mark.skipif(b.chromium_path() is None, reason="Chromium is not installed: sudo apt install chromium")
+def test_a_class_goes_through_the_proxy_and_its_policy_stops_nothing(site: Site, tmp_path: Path) -> None:
+    with b.playwright() as started:
+        chromium = b.launch(started, b.record_camera(tmp_path / "face.mjpeg", b.face()))
+        instructor, student = (b.new_page(chromium, ignore_https_errors=True) for _ in range(2))
+        said: list[str] = []
+        for page in (instructor, student):
+            page.on("console", lambda message: said.append(message.text))
+        room = b.make_class(instructor, site.proxy.url)
+        b.join(student, site.proxy.url, room.code)
+        b.press_start(student)
+        b.expect(student.get_by_text("Only you see this")).to_be_visible()
+        b.expect(instructor.get_by_test_id("stVegaLiteChart").first).to_be_visible()
+        chromium.close()
+    assert [line for line in said if "Content Security Policy" in line] == []
 
 
 @pytest.mark.parametrize(
