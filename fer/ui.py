@@ -67,14 +67,18 @@ def store() -> Store:
 def writer() -> Writer:
     made = Writer(store, settings().retention_days)
     made.start()
-    atexit.register(close)  # `streamlit run app.py` ends in order when it is told to
+    atexit.register(_end, _watch(), made)  # `streamlit run app.py` ends in order when it is told to
     return made
 
 
 def close() -> None:
     """The process ends: everybody leaves, and what waits is written. Repeating it does nothing."""
-    _watch().stop()
-    writer().close()
+    _end(_watch(), writer())
+
+
+def _end(watch: Watch, writer: Writer) -> None:
+    watch.stop()
+    writer.close()
 
 
 def health_now() -> Health:
