@@ -287,7 +287,7 @@ def _faces(args: argparse.Namespace, settings: Settings) -> None:
 def _bench(args: argparse.Namespace, settings: Settings) -> None:
     from fer import bench
 
-    results = bench.run(args.names, settings, args.repeats)
+    results = bench.run(args.names, settings, args.repeats, args.minutes)
     if args.json:
         _print_json(results)
         return
@@ -381,6 +381,7 @@ def _parser() -> argparse.ArgumentParser:
     bench = commands.add_parser("bench", help="speed and memory on this machine, one thread")
     bench.add_argument("names", nargs="*", metavar="NAME", help="which to run; default all that print milliseconds")
     bench.add_argument("--repeats", type=_positive, default=200)
+    bench.add_argument("--minutes", type=_positive, default=10, help="how long growth looks on and fuzz damages")
     bench.set_defaults(run=_bench)
 
     for command in (predict, analyze, evaluate, audit, faces, bench):

@@ -29,14 +29,14 @@ Figures = dict[str, float]
 Bench = Callable[[Settings, int], dict[str, Figures]]
 
 
-def run(names: Sequence[str], settings: Settings, repeats: int) -> dict[str, Figures]:
-    """The figures of the benches `names`, of all that measure time where there are none."""
+def run(names: Sequence[str], settings: Settings, repeats: int, minutes: float = 10.0) -> dict[str, Figures]:
+    """The figures of the benches `names`, of all that measure time where there are none; `minutes` is for growth and fuzz."""
     if unknown := set(names) - set(BENCHES):
         raise FerError(f"There is no bench {sorted(unknown)[0]!r}; there are {', '.join(BENCHES)}.")
     cv2.setNumThreads(1)
     results: dict[str, Figures] = {}
-    for name in names or [name for name in BENCHES if name not in ("growth", "memory")]:
-        results |= BENCHES[name](settings, repeats)
+    for name in names or [name for name in BENCHES if name not in ("growth", "memory", "fuzz")]:
+        results |= BENCHES[name](settings, round(60 * minutes) if name in ("growth", "fuzz") else repeats)
     return results
 
 
@@ -233,7 +233,7 @@ def _page(settings: Settings, repeats: int) -> dict[str, Figures]:
 
 
 def _growth(settings: Settings, repeats: int) -> dict[str, Figures]:
-    """DOM nodes and script memory of the instructor's page in Chromium, `repeats` seconds long."""
+    """DOM nodes and script memory of the instructor's page in Chromium, for some seconds."""
     with tempfile.TemporaryDirectory() as folder:
         samples = _browser().instructor_page_samples(Path(folder), repeats)
     quarter = max(1, len(samples) // 4)
@@ -262,6 +262,20 @@ def _memory(settings: Settings, repeats: int) -> dict[str, Figures]:
     }
 
 
+def _fuzz(settings: Settings, seconds: int) -> dict[str, Figures]:
+    """How long damaged pictures, videos and archives take to be read or refused; an error that is not ours ends it."""
+    from fer import fuzz
+
+    return {
+        f"fuzz_{name}": {
+            "median_ms": round(1e3 * statistics.median(taken_s), 3),
+            "p95_ms": round(1e3 * float(np.percentile(taken_s, 95)), 3),
+            "n": len(taken_s),
+        }
+        for name, taken_s in fuzz.run(settings, seconds).items()
+    }
+
+
 BENCHES: dict[str, Bench] = {
     "analysis": _analysis,
     "search": _searches,
@@ -272,4 +286,5 @@ BENCHES: dict[str, Bench] = {
     "page": _page,
     "growth": _growth,
     "memory": _memory,
+    "fuzz": _fuzz,
 }

@@ -5,12 +5,11 @@ import secrets
 import threading
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import av
-from streamlit_webrtc import WebRtcMode, webrtc_streamer
 
 from fer.aggregate import BucketFiller
 from fer.config import Settings
@@ -61,6 +60,7 @@ class StudentStream:
         interval_s: float,
         page_open: Callable[[], bool] = lambda: True,
         clock: Callable[[], float] = time.time,
+        ice_servers: Sequence[Mapping[str, Any]] = (),
     ) -> None:
         """`pipeline` makes the pipeline of a new connection: nothing of the last one is carried over.
 
@@ -69,12 +69,17 @@ class StudentStream:
         self._page_open, self._frame_at = page_open, 0.0
         self._make_pipeline, self._writer, self._clock = pipeline, writer, clock
         self._class_id, self._interval_s = class_id, interval_s
+        self.ice_servers = ice_servers
         self._lock = threading.Lock()
         self.overlay = self.paused = False
         self.stream_ids: list[str] = []
         self.snapshot = Snapshot()
         self.stopped = False
         self._connected = False
+
+    @property
+    def connected(self) -> bool:
+        return self._connected
 
     def on_frame(self, frame: av.VideoFrame) -> av.VideoFrame:
         """Analyse the frame if it is time to; returns it, annotated where the overlay is on.
@@ -184,6 +189,10 @@ class Attendance:
         self._said_at, self._left, self.taken_back = -HEARD_S, False, False
         self._closed_at: float | None = None
 
+    @property
+    def connected(self) -> bool:
+        return not self._left and self._closed_at is None
+
     def check(self) -> None:
         """Say that the student is here, or notice that the page is closed: called by Watch, ten times a second."""
         with self._lock:
@@ -225,11 +234,24 @@ class Watch:
         if not self._thread.is_alive():
             self._thread.start()
 
+    def connected(self) -> tuple[int, int]:
+        """How many cameras are connected to this process, and how many students' pages are."""
+        here = [stream for stream in self._held() if stream.connected]
+        cameras = sum(isinstance(stream, StudentStream) for stream in here)
+        return cameras, len(here) - cameras
+
+    def stop(self) -> None:
+        """The process ends: everybody leaves."""
+        for held in self._held():
+            held.stop() if isinstance(held, StudentStream) else held.leave()
+
+    def _held(self) -> list[StudentStream | Attendance]:
+        with self._lock:
+            return list(self._streams)
+
     def _work(self) -> None:
         while True:
-            with self._lock:
-                streams = list(self._streams)
-            for stream in streams:
+            for stream in self._held():
                 try:
                     stream.check()
                 except Exception:  # one student's trouble is not the others'
@@ -249,9 +271,12 @@ def camera(key: str, stream: StudentStream, settings: Settings) -> Any:
     The picture is sent back only for the overlay. Each mode has a key of its own: a connection cannot
     change its direction.
     """
+    # Imported within a page: only there does a component register with Streamlit (1.67); serve.py imports us before.
+    from streamlit_webrtc import WebRtcMode, webrtc_streamer
+
     mode = WebRtcMode.SENDRECV if stream.overlay else WebRtcMode.SENDONLY
     width = settings.camera_width
-    servers = {"iceServers": [dict(server) for server in settings.ice_servers]}
+    servers = {"iceServers": [dict(server) for server in stream.ice_servers]}
     return webrtc_streamer(
         key=f"{key}-{mode.name.lower()}",
         mode=mode,

@@ -1,10 +1,12 @@
 """What pages share: the resources of the process, and widgets. The only module that imports Streamlit."""
 
+import atexit
 import csv
 import io
 import logging
 import os
 import re
+import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -20,25 +22,30 @@ import pandas as pd
 import segno
 import streamlit as st
 
-from fer import alert, charts, classify, demo, detect, signals
+from fer import alert, charts, classify, demo, detect, signals, turn
 from fer.aggregate import BucketFiller, above_floor, guarded, merge, table
 from fer.alert import Alarm
 from fer.config import Settings
 from fer.detect import Choice, Detector
 from fer.errors import ClassError, FerError, StoreError
+from fer.health import Health
 from fer.labels import COLORS, EMOJI
 from fer.live import Attendance, StudentStream, Watch
 from fer.pipeline import Options, Pipeline
 from fer.report import Lesson
-from fer.store import Store
+from fer.store import Store, codes
 from fer.store.sql import SqlStore
 from fer.store.writer import Writer
+from fer.throttle import Throttle
 from fer.types import Bucket, Classroom, Reading, Signal
 
 log = logging.getLogger(__name__)
 
 SHELF_MOST = 100  # classes that one browser remembers
 CHART_FONT = "Source Sans, Noto Color Emoji, Apple Color Emoji, Segoe UI Emoji, sans-serif"
+# Wrong tries a minute, by one address and by all. A school may share an address; 600 codes a minute hit one of ten open
+# classes in 17 days on average, and show its title. Keys cannot be guessed: that bound is for the time a check takes.
+TRIES = {"code": (20, 600), "key": (10, 100)}
 LAW = """
 In the European Union, inferring emotions of people in **education** from their faces is prohibited
 (AI Act, Regulation (EU) 2024/1689, Article 5(1)(f)), save for medical or safety reasons. Elsewhere other laws
@@ -61,7 +68,35 @@ def store() -> Store:
 def writer() -> Writer:
     made = Writer(store, settings().retention_days)
     made.start()
+    atexit.register(_end, _watch(), made)  # `streamlit run app.py` ends in order when it is told to
     return made
+
+
+def close() -> None:
+    """The process ends: everybody leaves, and what waits is written. Repeating it does nothing."""
+    _end(_watch(), writer())
+
+
+def _end(watch: Watch, writer: Writer) -> None:
+    watch.stop()
+    writer.close()
+
+
+def health_now() -> Health:
+    """Whether this process is ready, trying what it needs; why it is not goes to the log."""
+    cameras, pages = _watch().connected()
+    pending, dropped = writer().pending, writer().dropped
+    refused = {kind: tries(kind).refused for kind in TRIES}
+    return Health(_works(classifier), _works(lambda: store().find_class("")), cameras, pages, pending, dropped, refused)
+
+
+def _works(use: Callable[[], object]) -> bool:
+    try:
+        use()
+    except FerError as error:
+        log.warning("not ready: %s", error)
+        return False
+    return True
 
 
 @st.cache_resource(show_spinner=False)
@@ -92,7 +127,8 @@ def new_stream(room: Classroom) -> StudentStream:
     choice, model, chosen = detector_choice(), classifier(), settings()
     options = Options.of(chosen, model.card)
     make: Callable[[], Pipeline] = lambda: Pipeline(choice.create(chosen), model, options)  # noqa: E731
-    stream = StudentStream(make, writer(), room.class_id, 1 / chosen.analyses_per_s, _page_open())
+    servers = turn.ice_servers(chosen, secrets.token_hex(8), now())
+    stream = StudentStream(make, writer(), room.class_id, 1 / chosen.analyses_per_s, _page_open(), ice_servers=servers)
     _watch().add(stream)
     return stream
 
@@ -235,6 +271,39 @@ def reported(given: Sequence[Signal]) -> None:
 
 
 @st.cache_resource(show_spinner=False)
+def tries(kind: str) -> Throttle:
+    """What bounds wrong tries of a kind of TRIES, in this process."""
+    return Throttle(*TRIES[kind])
+
+
+def find_class(code: str) -> Classroom | None:
+    """The class of a code that a visitor names. Raises ThrottleError where too many named none."""
+    if not codes.clean_code(code):
+        return None
+    try:
+        with tries("code").attempt(_visitor(), time.monotonic()):
+            if (room := store().find_class(code)) is None:
+                raise ClassError("There is no class with this code.")
+            return room
+    except ClassError:
+        return None
+
+
+def open_class(code: str, key: str) -> Classroom:
+    """The class of an instructor. Raises ClassError where code and key are wrong, ThrottleError where too many were."""
+    with tries("key").attempt(_visitor(), time.monotonic()):
+        return store().open_class(code, key, now())
+
+
+def _visitor() -> str:
+    """The visitor's address; on localhost, where Streamlit tells none, the page itself."""
+    from streamlit.runtime.scriptrunner import get_script_run_ctx
+
+    context = get_script_run_ctx()
+    return st.context.ip_address or (context.session_id if context else "")
+
+
+@st.cache_resource(show_spinner=False)
 def _watch() -> Watch:
     return Watch()
 
@@ -297,11 +366,11 @@ def own_picture() -> None:
     _component("preview", html, css)(key="own_picture")
 
 
-def preflight() -> None:
+def preflight(stream: StudentStream) -> None:
     """What the student's browser says of camera and network before START, and what to change if they will not do."""
     css = "ul { list-style: none; margin: 0; padding: 0; color: var(--st-text-color); font-size: .9rem }\n"
     css += "li[data-state=bad], li[data-state=doubtful] { font-weight: 600 }"
-    servers = [dict(server) for server in settings().ice_servers]
+    servers = [dict(server) for server in stream.ice_servers]
     _component("preflight", '<ul aria-live="polite"></ul>', css)(key="preflight", data={"iceServers": servers})
 
 
@@ -344,11 +413,19 @@ def take(room: Classroom, key: str) -> None:
     st.session_state.setdefault("class_keys", {})[room.code] = key
 
 
+def known_classes() -> list[Classroom]:
+    """The classes of `keys`, the newest first. A code that names none is looked up once while the page is open."""
+    gone: set[str] = st.session_state.setdefault("gone", set())
+    found = {code: find_class(code) for code in keys() if code not in gone}
+    gone.update(code for code, room in found.items() if room is None)
+    return sorted((room for room in found.values() if room), key=lambda room: -room.created_at)
+
+
 def opened(code: str) -> Classroom:
     """A class whose key is known here. The key is tried, and the login kept, once while the page is open."""
     key = keys()[code]
     if key not in st.session_state.setdefault("proven", set()):
-        store().open_class(code, key, now())
+        open_class(code, key)
         st.session_state.proven.add(key)
     if (room := store().find_class(code)) is None:
         raise ClassError("This class was deleted.")

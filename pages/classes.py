@@ -8,8 +8,7 @@ ui.shelf()
 st.title("Your classes")
 state = st.session_state
 with ui.errors_shown():
-    found = {code: ui.store().find_class(code) for code in ui.keys()}
-rooms = sorted((room for room in found.values() if room), key=lambda room: -room.created_at)
+    rooms = ui.known_classes()
 
 if not rooms:
     st.info(

@@ -8,7 +8,7 @@ ui.begin()
 PULSE_MIN = 10
 
 with ui.errors_shown():
-    room = ui.store().find_class(st.query_params.get("code", ""))
+    room = ui.find_class(st.query_params.get("code", ""))
 if room is None or room.ended_at is not None:
     st.title("Class view")
     st.info("There is no open class with this code. The instructor's page has the link.")

@@ -62,7 +62,7 @@ if state.get("class_room") is None:
         key = st.text_input("Instructor key", type="password", max_chars=64)
         if st.form_submit_button("Open", icon=":material/lock_open:"):
             with ui.errors_shown():
-                room = ui.store().open_class(code, key, ui.now())
+                room = ui.open_class(code, key)
             ui.take(room, key)
             st.rerun()
         if ui.keys():

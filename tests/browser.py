@@ -103,14 +103,14 @@ class App:
 
 
 @contextmanager
-def running_app(folder: Path, **settings: str) -> Iterator[App]:
-    """`streamlit run app.py` on a free port with a database of its own."""
+def running_app(folder: Path, script: Path = ROOT / "serve.py", **settings: str) -> Iterator[App]:
+    """`streamlit run` on a free port with a database of its own."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     log, database = folder / "server.log", folder / "classmood.sqlite3"
     environ = {**os.environ, "FER_DATABASE_URL": f"sqlite:///{database}", **settings}
-    command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port)]
+    command = [sys.executable, "-m", "streamlit", "run", str(script), "--server.port", str(port)]
     with log.open("wb") as sink:
         process = subprocess.Popen(command, cwd=ROOT, env=environ, stdout=sink, stderr=subprocess.STDOUT)
     try:

@@ -3,6 +3,7 @@
 import io
 import re
 import sqlite3
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -334,6 +335,27 @@ def test_a_wrong_key_does_not_open_a_class() -> None:
     page = button(page, "Open").click().run()  # type: ignore[attr-defined]
     assert "do not open a class" in texts(page)
     assert "class_room" not in page.session_state
+
+
+@pytest.mark.parametrize("page_name", ["join", "show", "teach"])
+def test_guessing_codes_and_keys_is_slowed_down_with_a_plain_sentence(
+    page_name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room, key = ui.store().create_class("Algebra", True, ui.now())
+    monkeypatch.setattr(ui, "_visitor", lambda: "203.0.113.7")
+    monkeypatch.setattr(ui, "time", SimpleNamespace(time=time.time, monotonic=lambda: 100.0))
+    monkeypatch.setattr(ui, "TRIES", {"code": (3, 600), "key": (3, 600)})
+
+    def guess(code: str) -> AppTest:
+        if page_name == "show":
+            return open_page("show", code=code)
+        return joined(code) if page_name == "join" else opened(code, key)
+
+    assert ["too many wrong tries" in texts(guess(f"NO{i}")) for i in range(5)] == [False] * 3 + [True] * 2
+    assert "too many wrong tries" in texts(guess(room.code))  # or the right one would be told from the others
+    monkeypatch.setattr(ui, "_visitor", lambda: "203.0.113.8")
+    page = guess(room.code)
+    assert "Algebra" in [heading.value for heading in (*page.header, *page.subheader)]
 
 
 @pytest.mark.parametrize(("students", "shown"), [(0, False), (2, False), (3, True)])
