@@ -1,5 +1,6 @@
 """A student's camera stream: the only module that touches streamlit_webrtc."""
 
+import inspect
 import logging
 import secrets
 import threading
@@ -10,7 +11,9 @@ from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import av
+from aiortc import RTCConfiguration
 from streamlit_webrtc import WebRtcMode, webrtc_streamer
+from streamlit_webrtc.webrtc import WebRtcWorker
 
 from fer.aggregate import BucketFiller
 from fer.config import Settings
@@ -265,11 +268,39 @@ def camera(key: str, stream: StudentStream, settings: Settings) -> Any:
             },
             "audio": False,
         },
-        video_frame_callback=stream.on_frame,
-        on_video_ended=stream.on_ended,
-        async_processing=True,
         sendback_audio=False,
+        **_takes(stream),
     )
+
+
+def _takes(stream: StudentStream) -> dict[str, Any]:
+    """How streamlit-webrtc hands over pictures."""
+    return {
+        "video_frame_callback": stream.on_frame,
+        "on_video_ended": stream.on_ended,
+        "async_processing": True,
+    }
+
+
+def answer(stream: StudentStream, sdp: str, loop: Any, relay: Any) -> tuple[Any, str]:
+    """Take an offer as `camera` does, outside of a page: the worker, which wants to be stopped, and the answer."""
+    taken = ("mode", "rtc_configuration", "loop", "relay", "self")
+    unused = {name: None for name in inspect.signature(WebRtcWorker).parameters if name not in taken}
+    worker: Any = WebRtcWorker(
+        WebRtcMode.SENDONLY,
+        RTCConfiguration(iceServers=[]),
+        loop=loop,
+        relay=relay,
+        **{
+            **unused,
+            "video_receiver_size": 4,
+            "audio_receiver_size": 4,
+            "sendback_video": True,
+            "sendback_audio": False,
+            **_takes(stream),
+        },
+    )
+    return worker, worker.process_offer(sdp, "offer", timeout=20.0).sdp
 
 
 def status(active: bool, connecting_s: float, snapshot: Snapshot, now: float) -> str:
