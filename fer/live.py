@@ -1,17 +1,22 @@
 """A student's camera stream: the only module that touches streamlit_webrtc."""
 
+import asyncio
 import inspect
 import logging
+import math
+import os
 import secrets
 import threading
 import time
 import weakref
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import av
 from aiortc import RTCConfiguration
+from aiortc.mediastreams import MediaStreamError
 from streamlit_webrtc import WebRtcMode, webrtc_streamer
 from streamlit_webrtc.webrtc import WebRtcWorker
 
@@ -36,24 +41,36 @@ GONE_S = 10.0  # a network that changes closes a page's connection for less
 CONNECT_S = 20.0  # WebRTC connects in 2–3 s; after so long it will not
 STALE_S = 5.0
 
+# One pool for all streams: what a picture costs is spent outside of Python's lock, so that more threads than
+# cores only wait for each other. Each thread has detectors of its own, whose networks stay in its core's cache.
+POOL = ThreadPoolExecutor(os.cpu_count() or 1, "fer-analyse")
+
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What the student's own page shows of the last analysis. `frames` counts what arrived since the start."""
+    """What the student's own page shows of the last analysis."""
 
     state: str = WAITING
     readings: tuple[Reading, ...] = ()
     at: float = 0.0
-    frames: int = 0
     errors: int = 0
+
+
+@dataclass(frozen=True)
+class _Picture:
+    """A frame, and when it came."""
+
+    frame: Any
+    at: float
 
 
 class StudentStream:
     """Analyses one student's pictures and hands buckets to the writer.
 
-    `on_frame` runs on a thread of streamlit-webrtc, `on_ended` on its event loop, the rest on the page's
-    thread: what they share is one Snapshot, replaced as a whole. It never touches st.session_state, which
-    outside the page's thread is one object for all users.
+    Pictures come to `offer` on the server's event loop, or with the overlay to `on_frame` on a thread of
+    streamlit-webrtc; `analyse` runs on a thread of POOL, one call at a time, the rest on the page's thread. What
+    they share is the newest picture and one Snapshot, each replaced as a whole. It never touches
+    st.session_state, which outside the page's thread is one object for all users.
     """
 
     def __init__(
@@ -69,29 +86,46 @@ class StudentStream:
 
         `page_open` tells from any thread whether the student's page still has its connection to the server.
         """
-        self._page_open, self._frame_at = page_open, 0.0
+        self._page_open, self._newest = page_open, _Picture(None, -math.inf)
         self._make_pipeline, self._writer, self._clock = pipeline, writer, clock
         self._class_id, self._interval_s = class_id, interval_s
         self._lock = threading.Lock()
         self.overlay = self.paused = False
         self.stream_ids: list[str] = []
         self.snapshot = Snapshot()
+        self.arrived = 0
         self.stopped = False
-        self._connected = False
+        self._connected = self._waiting = False
+        self._due_at = -math.inf
+
+    def offer(self, frame: av.VideoFrame) -> None:
+        """Take a picture, and have it or a newer one analysed soon if it is time to; returns at once."""
+        if self._take(frame) and not self._waiting:
+            self._waiting = True
+            POOL.submit(self.analyse)
 
     def on_frame(self, frame: av.VideoFrame) -> av.VideoFrame:
         """Analyse the frame if it is time to; returns it, annotated where the overlay is on.
 
-        An exception here would end the track, so this is the one place that catches everything.
+        An exception here would end the track.
         """
+        if self._take(frame):
+            self.analyse()
+        try:
+            return self._annotated(frame) if self.overlay and not self.stopped else frame
+        except Exception:
+            self._failed()
+            return frame
+
+    def analyse(self) -> None:
+        """Analyse the newest picture. An exception would be lost in the pool: this is the place that catches them."""
+        self._waiting = False
         try:
             with self._lock:
-                return self._take(frame)
+                if not self.stopped:
+                    self._read(self._newest)
         except Exception:
-            self.snapshot = replace(self.snapshot, errors=self.snapshot.errors + 1)
-            if self.snapshot.errors % 100 == 1:
-                log.exception("a frame could not be analysed")
-            return frame
+            self._failed()
 
     def on_ended(self) -> None:
         """The connection has ended: this stream is gone from the count."""
@@ -104,7 +138,7 @@ class StudentStream:
         A browser that closes says goodbye over WebRTC about half of the time; else that takes 30 seconds to
         notice (RFC 7675). A page alone that is gone may be a network that changes: pictures then go on.
         """
-        if self._connected and self._clock() - self._frame_at > SILENT_S and not self._page_open():
+        if self._connected and self._clock() - self._newest.at > SILENT_S and not self._page_open():
             self.on_ended()
 
     def stop(self) -> None:
@@ -118,37 +152,42 @@ class StudentStream:
         for stream_id in self.stream_ids:
             self._writer.forget(stream_id)
 
-    def _take(self, frame: av.VideoFrame) -> av.VideoFrame:
-        if self.stopped:
-            return frame
-        now, last = self._clock(), self.snapshot
-        self._frame_at = now
-        self.snapshot = replace(last, frames=last.frames + 1)
-        due = not self._connected or abs(now - last.at) >= self._interval_s
-        if not (due or self.overlay):
-            return frame
-        picture = cast(Frame, frame.to_ndarray(format="bgr24"))
-        if due:
-            state, readings = self._read(picture, now)
-            self.snapshot = replace(self.snapshot, state=state, readings=tuple(readings), at=now)
-        if not self.overlay:
-            return frame
-        return av.VideoFrame.from_ndarray(annotate(picture, self.snapshot.readings), format="bgr24")
+    def _take(self, frame: av.VideoFrame) -> bool:
+        """Keep the picture as the newest; whether it is time to analyse it."""
+        now = self._clock()
+        self._newest = _Picture(frame, now)
+        self.arrived += 1
+        early_s = self._due_at - now
+        if self.stopped or (self._connected and 0 < early_s <= self._interval_s):
+            return False
+        # The next is due an interval after this one was, not after it came: else the wait for a picture adds up.
+        self._due_at = (self._due_at if abs(early_s) < self._interval_s else now) + self._interval_s
+        return True
 
-    def _read(self, picture: Frame, now: float) -> tuple[str, list[Reading]]:
+    def _read(self, newest: "_Picture") -> None:
         if not self._connected:
             self._connect()
         readings: list[Reading] = []
+        picture = cast(Frame, newest.frame.to_ndarray(format="bgr24"))
         if self.paused:
             state = PAUSED
         elif is_black(picture):
             state = CAMERA_OFF
         else:
-            readings = self._pipeline.analyse(picture, now)
+            readings = self._pipeline.analyse(picture, newest.at)
             state = LIVE if readings else NO_FACE
-        buckets = self._filler.add(readings, now)
-        self._writer.put(buckets, Presence(self._class_id, self.stream_ids[-1], now, len(buckets)))
-        return state, readings
+        buckets = self._filler.add(readings, newest.at)
+        self._writer.put(buckets, Presence(self._class_id, self.stream_ids[-1], newest.at, len(buckets)))
+        self.snapshot = Snapshot(state, tuple(readings), newest.at, self.snapshot.errors)
+
+    def _annotated(self, frame: av.VideoFrame) -> av.VideoFrame:
+        picture = cast(Frame, frame.to_ndarray(format="bgr24"))
+        return av.VideoFrame.from_ndarray(annotate(picture, self.snapshot.readings), format="bgr24")
+
+    def _failed(self) -> None:
+        self.snapshot = replace(self.snapshot, errors=self.snapshot.errors + 1)
+        if self.snapshot.errors % 100 == 1:
+            log.exception("a frame could not be analysed")
 
     def _connect(self) -> None:
         self.stream_ids.append(secrets.token_hex(16))
@@ -240,6 +279,40 @@ class Watch:
             time.sleep(WATCH_S)
 
 
+class Sink:
+    """Where streamlit-webrtc puts the pictures of a connection (its MediaSink): hands them to a stream.
+
+    Everything runs on the event loop, and only what takes no time.
+    """
+
+    def __init__(self, stream: StudentStream) -> None:
+        self._stream = stream
+        self._track: Any = None
+        self._task: asyncio.Task[None] | None = None
+
+    def addTrack(self, track: Any) -> None:  # noqa: N802
+        self._track = track
+
+    def hasTrack(self) -> bool:  # noqa: N802
+        return self._track is not None
+
+    def start(self) -> None:
+        self._task = asyncio.get_running_loop().create_task(self._pass_on())
+
+    def stop(self) -> None:
+        if self._task is not None:
+            self._task.get_loop().call_soon_threadsafe(self._task.cancel)
+
+    async def _pass_on(self) -> None:
+        try:
+            while True:
+                self._stream.offer(await self._track.recv())
+        except MediaStreamError:
+            pass
+        finally:
+            POOL.submit(self._stream.on_ended)  # it may wait for an analysis
+
+
 def is_black(picture: Frame) -> bool:
     """Whether this is the black picture that a browser sends for a muted camera."""
     sample = picture[::8, ::8]
@@ -274,12 +347,10 @@ def camera(key: str, stream: StudentStream, settings: Settings) -> Any:
 
 
 def _takes(stream: StudentStream) -> dict[str, Any]:
-    """How streamlit-webrtc hands over pictures."""
-    return {
-        "video_frame_callback": stream.on_frame,
-        "on_video_ended": stream.on_ended,
-        "async_processing": True,
-    }
+    """How streamlit-webrtc hands over pictures: through a thread of its own only where they are sent back."""
+    if stream.overlay:
+        return {"video_frame_callback": stream.on_frame, "on_video_ended": stream.on_ended, "async_processing": True}
+    return {"sink_video_track": Sink(stream)}
 
 
 def answer(stream: StudentStream, sdp: str, loop: Any, relay: Any) -> tuple[Any, str]:

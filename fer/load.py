@@ -138,14 +138,12 @@ class _Stream(live.StudentStream):
     began = 0.0
     analysed = 0
 
-    def on_frame(self, frame: av.VideoFrame) -> av.VideoFrame:
-        before = self.snapshot.at
-        out = super().on_frame(frame)
-        if (at := self.snapshot.at) != before:
-            self.analysed += 1
-            with self.meter.lock:
-                self.meter.waiting[self.stream_ids[-1]][at] = self.began + float(frame.pts * frame.time_base)
-        return out
+    def _read(self, newest: Any) -> None:
+        super()._read(newest)
+        self.analysed += 1
+        frame = newest.frame
+        with self.meter.lock:
+            self.meter.waiting[self.stream_ids[-1]][newest.at] = self.began + float(frame.pts * frame.time_base)
 
 
 @dataclass
@@ -275,7 +273,7 @@ def _measure(server: _Server, pipe: Connection, seconds: float) -> Load:
     with meter.lock:
         meter.waiting.clear()
         meter.latency_s, meter.stall_s, meter.rss_mb, meter.queries, meter.errors = [], [], [], 0, 0
-    counts, frames, errors = zip(*[(s.analysed, s.snapshot.frames, s.snapshot.errors) for s in streams], strict=True)
+    counts, frames, errors = zip(*[(s.analysed, s.arrived, s.snapshot.errors) for s in streams], strict=True)
     cpu, peer_cpu, begin = _cpu_s(meter), _spent(pipe), time.monotonic()
     server.ended.wait(seconds)
     took = time.monotonic() - begin
@@ -288,7 +286,7 @@ def _measure(server: _Server, pipe: Connection, seconds: float) -> Load:
     return Load(
         students=len(streams),
         seconds=round(took, 1),
-        frames_per_s=round(sum(s.snapshot.frames - n for s, n in zip(streams, frames, strict=True)) / took / len(streams), 2),
+        frames_per_s=round(sum(s.arrived - n for s, n in zip(streams, frames, strict=True)) / took / len(streams), 2),
         analyses_per_s=round(sum(done) / took / len(streams), 3),
         least_analyses_per_s=round(min(done) / took, 3),
         late=sum(max(0, int(took * server.settings.analyses_per_s) - n) for n in done),
