@@ -20,7 +20,7 @@ from fer import classify, detect, live, peers
 from fer.aggregate import NOW_S, mood
 from fer.classify import Classifier
 from fer.config import Settings
-from fer.detect import Detector
+from fer.detect import Detector, PerThread
 from fer.errors import FerError
 from fer.peers import Began, Call, Film, Spent
 from fer.pipeline import Options, Pipeline
@@ -237,7 +237,8 @@ def run(settings: Settings, film: Film, students: Sequence[int], seconds: float)
 def _server(settings: Settings) -> Iterator[_Server]:
     meter, choice, model = _Meter(), detect.choose(settings), classify.load(settings.model)
     classifier, options = _Classifier(model, meter), Options.of(settings, model.card)
-    make = lambda: Pipeline(_Detector(choice.create(settings), meter), classifier, options)  # noqa: E731
+    detector = _Detector(PerThread(lambda: choice.create(settings)), meter)
+    make = lambda: Pipeline(detector, classifier, options)  # noqa: E731
     with tempfile.TemporaryDirectory() as folder:
         store = _Store(f"sqlite:///{folder}/load.sqlite3", meter)
         room, _ = store.create_class("load", True, time.time())
