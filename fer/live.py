@@ -20,6 +20,7 @@ from aiortc.mediastreams import MediaStreamError
 from streamlit_webrtc import WebRtcMode, webrtc_streamer
 from streamlit_webrtc.webrtc import WebRtcWorker
 
+from fer import rtc
 from fer.aggregate import BucketFiller
 from fer.config import Settings
 from fer.draw import annotate
@@ -291,7 +292,7 @@ class Sink:
         self._task: asyncio.Task[None] | None = None
 
     def addTrack(self, track: Any) -> None:  # noqa: N802
-        self._track = track
+        self._track = rtc.source(track)
 
     def hasTrack(self) -> bool:  # noqa: N802
         return self._track is not None

@@ -16,7 +16,7 @@ import av
 import numpy as np
 from aiortc.contrib.media import MediaRelay
 
-from fer import classify, detect, live, peers
+from fer import classify, detect, live, peers, rtc
 from fer.aggregate import NOW_S, mood
 from fer.classify import Classifier
 from fer.config import Settings
@@ -235,6 +235,7 @@ def run(settings: Settings, film: Film, students: Sequence[int], seconds: float)
 
 @contextmanager
 def _server(settings: Settings) -> Iterator[_Server]:
+    rtc.tune(settings.camera_width, settings.camera_fps)
     meter, choice, model = _Meter(), detect.choose(settings), classify.load(settings.model)
     classifier, options = _Classifier(model, meter), Options.of(settings, model.card)
     detector = _Detector(PerThread(lambda: choice.create(settings)), meter)
