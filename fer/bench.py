@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -23,6 +23,9 @@ from fer.labels import LABELS
 from fer.pipeline import Options, Pipeline
 from fer.preprocess import CROP_PX
 from fer.types import Bucket, Frame, Presence
+
+if TYPE_CHECKING:
+    from fer.load import Load
 
 Figures = dict[str, float]
 Bench = Callable[[Settings, int], dict[str, Figures]]
@@ -179,6 +182,22 @@ def _query(settings: Settings, repeats: int) -> dict[str, Figures]:
             store.slots(room.class_id, 0.0)
 
         return {"instructor_query": _times(ask, min(repeats, 20), warm_up=1)}
+
+
+def live(
+    settings: Settings, students: Sequence[int], seconds: float, codec: str, fps: int | None, kbps: int | None
+) -> Iterator[Load]:
+    """The figures of so many students on camera, each sending a film of a real face, eight seconds in a loop.
+
+    By default it has the pictures and the bits per second that browsers are asked for.
+    """
+    from fer import load, peers, rtc
+
+    width, fps = settings.camera_width, fps or settings.camera_fps
+    scene = _scene(width, width * 3 // 4)
+    frames = [moved(scene, i / fps) for i in range(8 * fps)]
+    film = peers.encode(frames, codec, fps, kbps or rtc.most_bps(width, fps) // 1000)
+    yield from load.run(settings, film, students, seconds)
 
 
 def _class_buckets(class_id: int, students: int, length_s: float) -> Iterator[list[Bucket]]:

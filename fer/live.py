@@ -24,6 +24,7 @@ from fer import rtc
 from fer.aggregate import BucketFiller
 from fer.config import Settings
 from fer.draw import annotate
+from fer.governor import next_rate
 from fer.pipeline import Pipeline
 from fer.store.writer import Writer
 from fer.types import Frame, Presence, Reading
@@ -40,7 +41,7 @@ WATCH_S = 0.1
 HEARD_S = 2.0  # how often a page without a camera says that it is there
 GONE_S = 10.0  # a network that changes closes a page's connection for less
 CONNECT_S = 20.0  # WebRTC connects in 2–3 s; after so long it will not
-STALE_S = 5.0
+STALE_S = 8.0  # an analysis may be five seconds away, see governor
 
 # One pool for all streams: what a picture costs is spent outside of Python's lock, so that more threads than
 # cores only wait for each other. Each thread has detectors of its own, whose networks stay in its core's cache.
@@ -55,6 +56,47 @@ class Snapshot:
     readings: tuple[Reading, ...] = ()
     at: float = 0.0
     errors: int = 0
+
+
+class Pace:
+    """How often streams analyse: as often as wanted, less often while the process is late (see governor).
+
+    `waited` may be called from any thread; `check` by Watch, ten times a second. Two things can be late: an
+    analysis, which waits for a thread of POOL, and `loop`, the event loop that the pictures come by.
+    """
+
+    def __init__(self, wanted_per_s: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self.wanted_per_s = self.per_s = wanted_per_s
+        self.loop: asyncio.AbstractEventLoop | None = None
+        self._clock, self._judged_at = clock, -math.inf
+        self._late_s: dict[str, list[float]] = {"pool": [], "loop": []}
+        self._asked_at: float | None = None
+
+    @property
+    def lowered(self) -> bool:
+        """Whether students are read so much less often that they should be told."""
+        return self.per_s < 0.75 * self.wanted_per_s
+
+    def waited(self, seconds: float, what: str = "pool") -> None:
+        """Something began that much later than it could have."""
+        self._late_s[what].append(seconds)
+
+    def check(self) -> None:
+        """Ask the loop whether it is awake, and once a second choose the rate for the next."""
+        now = self._clock()
+        if self.loop is not None and self._asked_at is None and not self.loop.is_closed():
+            self._asked_at = now
+            self.loop.call_soon_threadsafe(self._awake)
+        if now - self._judged_at >= 1.0:
+            self._judged_at = now
+            late, self._late_s = self._late_s, {"pool": [], "loop": []}
+            worst = max(sum(values) / max(1, len(values)) for values in late.values())
+            self.per_s = next_rate(self.per_s, worst, self.wanted_per_s)
+
+    def _awake(self) -> None:
+        if self._asked_at is not None:
+            self.waited(self._clock() - self._asked_at, "loop")
+        self._asked_at = None
 
 
 @dataclass(frozen=True)
@@ -79,7 +121,7 @@ class StudentStream:
         pipeline: Callable[[], Pipeline],
         writer: Writer,
         class_id: int,
-        interval_s: float,
+        pace: Pace,
         page_open: Callable[[], bool] = lambda: True,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -89,7 +131,7 @@ class StudentStream:
         """
         self._page_open, self._newest = page_open, _Picture(None, -math.inf)
         self._make_pipeline, self._writer, self._clock = pipeline, writer, clock
-        self._class_id, self._interval_s = class_id, interval_s
+        self._class_id, self.pace = class_id, pace
         self._lock = threading.Lock()
         self.overlay = self.paused = False
         self.stream_ids: list[str] = []
@@ -103,7 +145,7 @@ class StudentStream:
         """Take a picture, and have it or a newer one analysed soon if it is time to; returns at once."""
         if self._take(frame) and not self._waiting:
             self._waiting = True
-            POOL.submit(self.analyse)
+            POOL.submit(self._take_turn, time.monotonic())
 
     def on_frame(self, frame: av.VideoFrame) -> av.VideoFrame:
         """Analyse the frame if it is time to; returns it, annotated where the overlay is on.
@@ -120,7 +162,6 @@ class StudentStream:
 
     def analyse(self) -> None:
         """Analyse the newest picture. An exception would be lost in the pool: this is the place that catches them."""
-        self._waiting = False
         try:
             with self._lock:
                 if not self.stopped:
@@ -132,6 +173,11 @@ class StudentStream:
         """The connection has ended: this stream is gone from the count."""
         with self._lock:
             self._disconnect()
+
+    @property
+    def here(self) -> bool:
+        """Whether the student's page is open and has a camera's place."""
+        return not self.stopped and self._page_open()
 
     def check(self) -> None:
         """End the stream if its page is gone and its pictures have stopped: called by Watch, ten times a second.
@@ -153,16 +199,21 @@ class StudentStream:
         for stream_id in self.stream_ids:
             self._writer.forget(stream_id)
 
+    def _take_turn(self, asked_at: float) -> None:
+        self._waiting = False
+        self.pace.waited(time.monotonic() - asked_at)
+        self.analyse()
+
     def _take(self, frame: av.VideoFrame) -> bool:
         """Keep the picture as the newest; whether it is time to analyse it."""
         now = self._clock()
         self._newest = _Picture(frame, now)
         self.arrived += 1
-        early_s = self._due_at - now
-        if self.stopped or (self._connected and 0 < early_s <= self._interval_s):
+        early_s, interval_s = self._due_at - now, 1 / self.pace.per_s
+        if self.stopped or (self._connected and 0 < early_s <= interval_s):
             return False
         # The next is due an interval after this one was, not after it came: else the wait for a picture adds up.
-        self._due_at = (self._due_at if abs(early_s) < self._interval_s else now) + self._interval_s
+        self._due_at = (self._due_at if abs(early_s) < interval_s else now) + interval_s
         return True
 
     def _read(self, newest: "_Picture") -> None:
@@ -258,15 +309,21 @@ class Watch:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._streams: weakref.WeakSet[StudentStream | Attendance] = weakref.WeakSet()
+        self._streams: weakref.WeakSet[StudentStream | Attendance | Pace] = weakref.WeakSet()
         self._thread = threading.Thread(target=self._work, name="fer-watch", daemon=True)
 
-    def add(self, stream: StudentStream | Attendance) -> None:
+    def add(self, stream: StudentStream | Attendance | Pace) -> None:
         """Look after `stream` for as long as anybody holds it."""
         with self._lock:
             self._streams.add(stream)
         if not self._thread.is_alive():
             self._thread.start()
+
+    def cameras(self) -> int:
+        """How many students have a place with a camera."""
+        with self._lock:
+            streams = list(self._streams)
+        return sum(isinstance(stream, StudentStream) and stream.here for stream in streams)
 
     def _work(self) -> None:
         while True:
@@ -291,14 +348,15 @@ class Sink:
         self._track: Any = None
         self._task: asyncio.Task[None] | None = None
 
-    def addTrack(self, track: Any) -> None:  # noqa: N802
+    def addTrack(self, track: Any) -> None:
         self._track = rtc.source(track)
 
-    def hasTrack(self) -> bool:  # noqa: N802
+    def hasTrack(self) -> bool:
         return self._track is not None
 
     def start(self) -> None:
-        self._task = asyncio.get_running_loop().create_task(self._pass_on())
+        loop = self._stream.pace.loop = asyncio.get_running_loop()
+        self._task = loop.create_task(self._pass_on())
 
     def stop(self) -> None:
         if self._task is not None:
@@ -326,6 +384,7 @@ def camera(key: str, stream: StudentStream, settings: Settings) -> Any:
     The picture is sent back only for the overlay. Each mode has a key of its own: a connection cannot
     change its direction.
     """
+    rtc.tune(settings.camera_width, settings.camera_fps)
     mode = WebRtcMode.SENDRECV if stream.overlay else WebRtcMode.SENDONLY
     width = settings.camera_width
     servers = {"iceServers": [dict(server) for server in settings.ice_servers]}
@@ -354,8 +413,9 @@ def _takes(stream: StudentStream) -> dict[str, Any]:
     return {"sink_video_track": Sink(stream)}
 
 
-def answer(stream: StudentStream, sdp: str, loop: Any, relay: Any) -> tuple[Any, str]:
+def answer(stream: StudentStream, sdp: str, settings: Settings, loop: Any, relay: Any) -> tuple[Any, str]:
     """Take an offer as `camera` does, outside of a page: the worker, which wants to be stopped, and the answer."""
+    rtc.tune(settings.camera_width, settings.camera_fps)
     taken = ("mode", "rtc_configuration", "loop", "relay", "self")
     unused = {name: None for name in inspect.signature(WebRtcWorker).parameters if name not in taken}
     worker: Any = WebRtcWorker(

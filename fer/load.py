@@ -12,11 +12,10 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-import av
 import numpy as np
 from aiortc.contrib.media import MediaRelay
 
-from fer import classify, detect, live, peers, rtc
+from fer import classify, detect, live, peers
 from fer.aggregate import NOW_S, mood
 from fer.classify import Classifier
 from fer.config import Settings
@@ -56,6 +55,7 @@ class Load:
     analyses_per_s: float  # per student
     least_analyses_per_s: float  # of the student with the fewest
     late: int  # analyses that were due and were not made
+    rate_per_s: float  # what the governor allowed at the end
     latency_s: tuple[float, float, float]
     stall_ms: tuple[float, float, float]
     cpu_ms: dict[str, float]
@@ -162,7 +162,8 @@ class _Server:
 
     def __post_init__(self) -> None:
         self.writer = Writer(lambda: self.store)
-        self.watch = live.Watch()
+        self.watch, self.pace = live.Watch(), live.Pace(self.settings.analyses_per_s)
+        self.watch.add(self.pace)
         self.threads = [
             threading.Thread(target=self._run_loop, name="fer-bench-loop", daemon=True),
             threading.Thread(target=self._read, name="fer-bench-reader", daemon=True),
@@ -173,11 +174,10 @@ class _Server:
 
     def answer(self, sdp: str) -> str:
         """Take a student's offer as the student page does."""
-        interval_s = 1 / self.settings.analyses_per_s
-        stream = _Stream(self.make_pipeline, self.writer, self.class_id, interval_s)
+        stream = _Stream(self.make_pipeline, self.writer, self.class_id, self.pace)
         stream.meter = self.meter
         self.watch.add(stream)
-        worker, answer = live.answer(stream, sdp, self.loop, self.relay)
+        worker, answer = live.answer(stream, sdp, self.settings, self.loop, self.relay)
         self.streams.append(stream)
         self.workers.append(worker)
         return answer
@@ -235,7 +235,6 @@ def run(settings: Settings, film: Film, students: Sequence[int], seconds: float)
 
 @contextmanager
 def _server(settings: Settings) -> Iterator[_Server]:
-    rtc.tune(settings.camera_width, settings.camera_fps)
     meter, choice, model = _Meter(), detect.choose(settings), classify.load(settings.model)
     classifier, options = _Classifier(model, meter), Options.of(settings, model.card)
     detector = _Detector(PerThread(lambda: choice.create(settings)), meter)
@@ -292,6 +291,7 @@ def _measure(server: _Server, pipe: Connection, seconds: float) -> Load:
         analyses_per_s=round(sum(done) / took / len(streams), 3),
         least_analyses_per_s=round(min(done) / took, 3),
         late=sum(max(0, int(took * server.settings.analyses_per_s) - n) for n in done),
+        rate_per_s=round(server.pace.per_s, 3),
         latency_s=_rounded(latency_s),
         stall_ms=_rounded([1000 * s for s in stall_s]),
         cpu_ms={name: round(value * per_student, 3) for name, value in spent.items()},

@@ -67,7 +67,7 @@ class Spent:
 
 def encode(frames: list[Frame], codec: str, fps: int, kbps: int) -> Film:
     """The film of `frames` (H, W, 3) uint8 BGR, of one size, as a browser would send them."""
-    context = av.CodecContext.create(ENCODERS[codec], "w")
+    context: Any = av.CodecContext.create(ENCODERS[codec], "w")
     context.height, context.width = frames[0].shape[:2]
     context.pix_fmt, context.bit_rate = "yuv420p", kbps * 1000
     context.time_base = Fraction(1, fps)
@@ -95,7 +95,7 @@ class Player(MediaStreamTrack):
         super().__init__()
         self._film, self._began, self._next, self._begin = film, began, 0, 0.0
 
-    async def recv(self) -> av.Packet:
+    async def recv(self) -> av.Packet[Any]:
         if not self._next:
             self._begin = time.time()
             self._began(self._begin)
@@ -154,4 +154,3 @@ async def _call(number: int, film: Film, pipe: Connection) -> RTCPeerConnection:
     await peer.setLocalDescription(await peer.createOffer())
     pipe.send(Call(number, peer.localDescription.sdp))
     return peer
-

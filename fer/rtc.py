@@ -15,15 +15,20 @@ REPEAT_MS = 1000  # how often a browser is told again what it may send
 BITS_PER_PIXEL = 0.24  # enough for a face that talks: 147 kbit/s for 320×240 at 8 pictures a second
 
 
-def tune(width_px: int, fps: int) -> None:
-    """Have all receivers made from now on ask for no more bits than pictures of that width, 4:3, need.
+def most_bps(width_px: int, fps: int) -> int:
+    """The bits per second that pictures of that width, 4:3, need."""
+    return int(width_px * width_px * 0.75 * fps * BITS_PER_PIXEL)
 
-    A browser on a good network sends 630 kbit/s of them: four times as many packets, each of which costs the
+
+def tune(width_px: int, fps: int) -> None:
+    """Have all receivers made from now on ask for no more bits than `most_bps`.
+
+    A browser on a good network sends 630 kbit/s of 320×240: four times as many packets, each of which costs the
     event loop a tenth of a millisecond, and twice the time for decoding.
     """
-    most_bps = int(width_px * width_px * 0.75 * fps * BITS_PER_PIXEL)
-    rtcrtpreceiver.RemoteBitrateEstimator = partial(_Estimator, most_bps)  # type: ignore[misc, assignment]
-    rtcrtpreceiver.decoder_worker = _decode
+    parts: Any = rtcrtpreceiver
+    parts.RemoteBitrateEstimator = partial(_Estimator, most_bps(width_px, fps))
+    parts.decoder_worker = _decode
 
 
 class _Estimator(RemoteBitrateEstimator):
@@ -46,9 +51,7 @@ class _Estimator(RemoteBitrateEstimator):
         return bps, found[1]
 
 
-def _decode(
-    loop: asyncio.AbstractEventLoop, encoded: queue.Queue[Any], decoded: Any, failed: threading.Event
-) -> None:
+def _decode(loop: asyncio.AbstractEventLoop, encoded: queue.Queue[Any], decoded: Any, failed: threading.Event) -> None:
     """The thread of one receiver: aiortc's own makes a task of each picture, and libvpx as many threads as cores.
 
     A delta frame needs its predecessors, so that all are decoded; one that has a newer one behind it goes no further.

@@ -165,6 +165,8 @@ def board() -> None:
         ui.chart(charts.said(said, max(room.created_at, since), now, *axis, marks), "said_line")
     if not room.camera:
         return
+    if room.ended_at is None and (notice := ui.pace_notice()):
+        st.info(notice, icon=":material/speed:")
     left, right = st.columns([2, 3], gap="large")
     with left:
         st.markdown("**Mood now**" if room.ended_at is None else "**Mood of the whole class**")

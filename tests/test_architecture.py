@@ -28,11 +28,13 @@ GROUPS = (
         "demo",
         "signals",
         "policy",
+        "governor",
     ),
-    ("dataset", "detect", "classify", "track", "store"),
+    ("dataset", "detect", "classify", "track", "store", "rtc"),
     ("evaluation", "pipeline", "photo", "video", "training", "report", "zoo"),
     ("live",),
-    ("ui",),
+    ("ui", "peers"),
+    ("load",),
     ("bench", "__main__"),
 )
 LEVEL = {module: level for level, group in enumerate(GROUPS) for module in group}
@@ -86,7 +88,8 @@ def test_imports_go_down_the_list(path: Path):
         ("streamlit_webrtc", {"live"}),
         ("keras", {"training", "zoo"}),
         ("tensorflow", {"training"}),
-        ("av", {"live", "video"}),
+        ("av", {"live", "video", "rtc", "peers"}),
+        ("aiortc", {"live", "rtc", "peers", "load"}),
     ],
 )
 def test_a_large_library_is_the_affair_of_one_module(library: str, allowed: set[str]):

@@ -22,6 +22,7 @@ from fer.live import (
     STALLED,
     WAITING,
     Attendance,
+    Pace,
     Snapshot,
     StudentStream,
     Watch,
@@ -74,7 +75,7 @@ def make(*script: list[object]) -> tuple[StudentStream, FakeWriter, Clock]:
     writer, clock, page = FakeWriter(), Clock(), [True]
     detector = FakeDetector(*(script or ([square(50, 50)],)))  # type: ignore[arg-type]
     stream = StudentStream(
-        lambda: Pipeline(detector, FakeClassifier(), Options()), writer, 7, 0.5, lambda: page[0], clock
+        lambda: Pipeline(detector, FakeClassifier(), Options()), writer, 7, Pace(2.0), lambda: page[0], clock
     )
     stream.page = page  # type: ignore[attr-defined]
     return stream, writer, clock
@@ -97,7 +98,7 @@ def test_frames_between_two_analyses_are_counted_and_not_analysed() -> None:
     for _ in range(12):
         stream.on_frame(video(noisy()))
         clock.now += 0.125
-    assert stream.snapshot.frames == 12
+    assert stream.arrived == 12
     assert [b.n for b in writer.buckets] == [1, 2]
 
 
@@ -444,7 +445,7 @@ def test_what_nobody_holds_any_more_is_not_looked_after(monkeypatch: pytest.Monk
 
 def test_a_paused_stream_reads_no_picture_and_stays_connected_without_a_face() -> None:
     detector, classifier, writer, clock = FakeDetector([square(50, 50)]), FakeClassifier(), FakeWriter(), Clock()
-    stream = StudentStream(lambda: Pipeline(detector, classifier, Options()), writer, 7, 0.5, clock=clock)
+    stream = StudentStream(lambda: Pipeline(detector, classifier, Options()), writer, 7, Pace(2.0), clock=clock)
 
     def send(pictures: int) -> None:
         for _ in range(pictures):
@@ -469,7 +470,7 @@ def test_a_paused_stream_reads_no_picture_and_stays_connected_without_a_face() -
 
 def test_a_stream_that_connects_while_it_is_paused_reads_not_even_its_first_picture() -> None:
     detector, classifier, writer = FakeDetector([square(50, 50)]), FakeClassifier(), FakeWriter()
-    stream = StudentStream(lambda: Pipeline(detector, classifier, Options()), writer, 7, 0.5, clock=Clock())
+    stream = StudentStream(lambda: Pipeline(detector, classifier, Options()), writer, 7, Pace(2.0), clock=Clock())
     stream.paused = True
     stream.on_frame(video(noisy()))
     assert (detector.asked, classifier.calls, writer.buckets) == ([], [], [])
