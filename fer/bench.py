@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import cv2
 import numpy as np
@@ -23,9 +23,6 @@ from fer.labels import LABELS
 from fer.pipeline import Options, Pipeline
 from fer.preprocess import CROP_PX
 from fer.types import Bucket, Frame, Presence
-
-if TYPE_CHECKING:
-    from fer.load import Load
 
 Figures = dict[str, float]
 Bench = Callable[[Settings, int], dict[str, Figures]]
@@ -186,8 +183,8 @@ def _query(settings: Settings, repeats: int) -> dict[str, Figures]:
 
 def live(
     settings: Settings, students: Sequence[int], seconds: float, codec: str, fps: int | None, kbps: int | None
-) -> Iterator[Load]:
-    """The figures of so many students on camera, each sending a film of a real face, eight seconds in a loop.
+) -> Iterator[Any]:
+    """A load.Load for each number of students on camera, each sending a film of a real face, eight seconds in a loop.
 
     By default it has the pictures and the bits per second that browsers are asked for.
     """

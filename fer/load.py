@@ -28,7 +28,8 @@ from fer.store.writer import Writer
 from fer.types import Bucket, Crops, Face, Frame, Presence, Probs
 
 TICK_S = 0.02  # how often the loop is asked whether it is awake
-CONNECT_S = 120.0  # for all peers: each handshake costs about 20 ms on either side
+CONNECT_S = 120.0  # for all peers of a number
+AT_ONCE = 5
 # The threads of the server by what they do; what has no place here is the rest.
 STAGES = {
     "fer-bench-loop": "receive",
@@ -63,7 +64,7 @@ class Load:
     peer_cpu_ms: float
     rss_mb: tuple[float, ...]
     queries: int
-    errors: int
+    errors: int  # of queries and analyses, and connections that are lost
 
 
 class _Meter:
@@ -250,19 +251,23 @@ def _server(settings: Settings) -> Iterator[_Server]:
 
 
 def _connect(server: _Server, pipe: Connection, students: int) -> None:
-    """Let so many peers in all be connected, each with a reading. Raises FerError where that does not happen."""
-    deadline, began = time.monotonic() + CONNECT_S, 0
-    missing = students - len(server.streams)
-    pipe.send(students)
-    while began < missing:
-        if not pipe.poll(max(0.0, deadline - time.monotonic())):
-            raise FerError(f"{missing - began} of {students} peers were not connected within {CONNECT_S:g} s.")
-        said = pipe.recv()
-        if isinstance(said, Call):
-            pipe.send((said.peer, server.answer(said.sdp)))
-        elif isinstance(said, Began):
-            server.streams[said.peer].began = said.at
-            began += 1
+    """Let so many peers in all be connected, a few at a time, as people join; each with a reading.
+
+    Raises FerError where that does not happen.
+    """
+    deadline = time.monotonic() + CONNECT_S
+    while (here := len(server.streams)) < students:
+        wanted = min(students, here + AT_ONCE)
+        pipe.send(wanted)
+        while here < wanted:
+            if not pipe.poll(max(0.0, deadline - time.monotonic())):
+                raise FerError(f"Only {here} of {students} peers were connected within {CONNECT_S:g} s.")
+            said = pipe.recv()
+            if isinstance(said, Call):
+                pipe.send((said.peer, server.answer(said.sdp)))
+            elif isinstance(said, Began):
+                server.streams[said.peer].began = said.at
+                here += 1
     while not all(stream.analysed for stream in server.streams):
         if time.monotonic() > deadline:
             raise FerError("A peer's pictures were not analysed.")
@@ -299,7 +304,9 @@ def _measure(server: _Server, pipe: Connection, seconds: float) -> Load:
         peer_cpu_ms=round(peer_spent * per_student, 3),
         rss_mb=tuple(meter.rss_mb),
         queries=meter.queries,
-        errors=meter.errors + sum(s.snapshot.errors - n for s, n in zip(streams, errors, strict=True)),
+        errors=meter.errors
+        + sum(s.snapshot.errors - n for s, n in zip(streams, errors, strict=True))
+        + sum(worker.pc.connectionState != "connected" for worker in server.workers),
     )
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from multiprocessing import get_context
@@ -87,23 +88,26 @@ def encode(frames: list[Frame], codec: str, fps: int, kbps: int) -> Film:
 
 
 class Player(MediaStreamTrack):
-    """A track that plays a film at its pace, on the loop's thread."""
+    """A track that plays a film at its pace, on the loop's thread; what it is late with, it does not make up for."""
 
     kind = "video"
 
-    def __init__(self, film: Film, began: Any) -> None:
+    def __init__(self, film: Film, began: Callable[[float], None]) -> None:
+        """`began` is called with the time of the first picture, POSIX seconds, that of RTP time 0."""
         super().__init__()
-        self._film, self._began, self._next, self._begin = film, began, 0, 0.0
+        self._film, self._began, self._next = film, began, 0
+        self._begin = self._due = 0.0
 
-    async def recv(self) -> av.Packet[Any]:
+    async def recv(self) -> Any:
+        now = time.time()
         if not self._next:
-            self._begin = time.time()
-            self._began(self._begin)
-        due = self._begin + self._next / self._film.fps
-        if (wait := due - time.time()) > 0:
-            await asyncio.sleep(wait)
+            self._begin = self._due = now
+            self._began(now)
+        self._due = max(self._due, now - 1 / self._film.fps)
+        await asyncio.sleep(max(0.0, self._due - now))
         packet = av.Packet(self._film.packets[self._next % len(self._film.packets)])
-        packet.pts, packet.time_base = self._next * CLOCK_RATE // self._film.fps, Fraction(1, CLOCK_RATE)
+        packet.pts, packet.time_base = round((self._due - self._begin) * CLOCK_RATE), Fraction(1, CLOCK_RATE)
+        self._due += 1 / self._film.fps
         self._next += 1
         return packet
 
