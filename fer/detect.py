@@ -23,7 +23,7 @@ from fer.types import Face, Frame
 log = logging.getLogger(__name__)
 
 MIN_SIDE_PX = 16  # no face fits into a thinner picture
-MOST_NETS = 6
+MOST_NETS = 6  # of a thread: for whole pictures, for surroundings, and for those at an edge
 REGION_PX = 128  # the size at which the surroundings of a known face are searched
 REGION_SCALE = 2.0  # of the face: how far they reach: a head moves less than half its size between two analyses
 
@@ -69,6 +69,7 @@ class YuNet:
         self._net(320, 256)
 
     def detect(self, frame: Frame, min_face_px: float = 0.0) -> list[Face]:
+        frame = frame if frame.ndim == 3 else np.asarray(cv2.cvtColor(frame, cv2.COLOR_GRAY2BGR), np.uint8)
         # Of a picture with a side of 32 pixels or less OpenCV 4.14 reads beyond the end, and finds boxes of 1e30.
         down, right = (max(0, 64 - side) for side in frame.shape[:2])
         padded = cv2.copyMakeBorder(frame, 0, down, 0, right, cv2.BORDER_REPLICATE) if down or right else frame
@@ -108,7 +109,7 @@ class Cascade:
         self._cascade = cv2.CascadeClassifier(str(CASCADE))
 
     def detect(self, frame: Frame, min_face_px: float = 0.0) -> list[Face]:
-        grey = cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY)
+        grey = cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY) if frame.ndim == 3 else frame
         least = (max(20, round(min_face_px)),) * 2  # the cascade's own window has 20 pixels
         boxes, neighbours = self._cascade.detectMultiScale2(grey, scaleFactor=1.2, minNeighbors=2, minSize=least)
         # A cascade has no probability: the more neighbouring windows agree, the surer it is.

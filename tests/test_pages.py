@@ -102,7 +102,7 @@ def test_a_student_sees_their_own_reading() -> None:
     room, _ = ui.store().create_class("Algebra", True, ui.now())
     page = joined(room.code)
     assert "Connecting" in texts(page)
-    page.session_state.student_stream.snapshot = Snapshot(LIVE, (reading(0, probs=probs_of("happy")),), ui.now(), 5)
+    page.session_state.student_stream.snapshot = Snapshot(LIVE, (reading(0, probs=probs_of("happy")),), ui.now())
     page.run()
     assert ui.expression("happy") in texts(page)
     assert "Only you see this" in texts(page)
@@ -112,7 +112,7 @@ def test_a_student_goes_on_while_the_database_is_away(tmp_path: Path) -> None:
     room, _ = ui.store().create_class("Algebra", True, ui.now())
     page = joined(room.code)
     (tmp_path / "pages.sqlite3").rename(tmp_path / "away")
-    page.session_state.student_stream.snapshot = Snapshot(LIVE, (reading(0),), ui.now(), 5)
+    page.session_state.student_stream.snapshot = Snapshot(LIVE, (reading(0),), ui.now())
     page.run()
     assert not page.exception and not page.error
     assert "Only you see this" in texts(page)
@@ -532,7 +532,7 @@ def test_a_pause_reaches_the_student_and_ends() -> None:
     assert "no picture is analysed" in texts(teacher)
     student.run()
     assert stream.paused is True
-    stream.snapshot = Snapshot(live.PAUSED, (), ui.now(), 5)
+    stream.snapshot = Snapshot(live.PAUSED, (), ui.now())
     student.run()
     assert "The class is paused: your picture is not analysed" in texts(student)
     assert "Only you see this" not in texts(student)
