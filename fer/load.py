@@ -229,7 +229,7 @@ def run(settings: Settings, film: Film, students: Sequence[int], seconds: float)
                 _connect(server, pipe, n)
                 yield _measure(server, pipe, seconds)
             pipe.send(None)
-            process.join(10)
+            process.wait(10)
     finally:
         process.kill()
 

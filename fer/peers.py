@@ -1,13 +1,14 @@
 """Students made of packets: real WebRTC peers in a process of their own, which send a film that was encoded once."""
 
 import asyncio
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
-from multiprocessing import get_context
+from multiprocessing import Pipe
 from multiprocessing.connection import Connection
-from multiprocessing.process import BaseProcess
 from typing import Any
 
 import av
@@ -19,6 +20,7 @@ from aiortc import (
     RTCSessionDescription,
 )
 
+from fer.config import ROOT
 from fer.types import Frame
 
 CLOCK_RATE = 90_000  # of RTP timestamps of video (RFC 3551)
@@ -112,20 +114,23 @@ class Player(MediaStreamTrack):
         return packet
 
 
-def start(film: Film) -> tuple[BaseProcess, Connection]:
+def start(film: Film) -> tuple[subprocess.Popen[bytes], Connection]:
     """Start the peers' process. It is asked over the connection: a number of peers to have in all, an answer to a
     Call as (peer, sdp), "spent" for a Spent, None to end; and it sends Call, Began and Spent.
     """
-    context = get_context("spawn")
-    ours, theirs = context.Pipe()
-    process = context.Process(target=_main, args=(theirs, film), name="fer-peers", daemon=True)
-    process.start()
+    ours, theirs = Pipe()
+    # Not multiprocessing's Process: that runs again whatever is __main__ here, which may be a page.
+    program = f"from fer import peers; peers.main({theirs.fileno()})"
+    process = subprocess.Popen([sys.executable, "-c", program], cwd=ROOT, pass_fds=[theirs.fileno()])
     theirs.close()
+    ours.send(film)
     return process, ours
 
 
-def _main(pipe: Connection, film: Film) -> None:
-    asyncio.run(_serve(pipe, film))
+def main(handle: int) -> None:
+    """What the peers' process does, with its end of the connection as a file descriptor."""
+    pipe: Connection = Connection(handle)
+    asyncio.run(_serve(pipe, pipe.recv()))
 
 
 async def _serve(pipe: Connection, film: Film) -> None:

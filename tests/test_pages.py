@@ -602,3 +602,26 @@ def test_what_was_typed_never_becomes_a_link(typed: str) -> None:
     shown = ui.plain(typed).replace("\\", "")
     assert shown != typed and shown.replace("\u2060", "") == typed
     assert not re.search(r"https?://|www\.|@\w", shown)
+
+
+def test_a_class_that_is_full_asks_to_join_without_a_camera(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FER_CAPACITY", "1")
+    room, _ = ui.store().create_class("Algebra", True, ui.now())
+    first = joined(room.code)
+    second = joined(room.code)
+    assert "The class is full on this server" in texts(second) and "student_room" not in second.session_state
+    second = button(second, "Join without a camera").click().run()  # type: ignore[attr-defined]
+    assert second.session_state.student_stream is None
+    first.session_state.student_stream.stop()
+    assert joined(room.code).session_state.student_stream is not None
+
+
+@pytest.mark.parametrize(("per_s", "says"), [(2.0, ""), (1.0, "once a second"), (0.2, "every 5 seconds")])
+def test_the_instructor_is_told_when_cameras_are_read_less_often(
+    per_s: float, says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live.Pace, "check", lambda pace: None)
+    page = make_class()
+    ui.pace().per_s = per_s
+    page.run()
+    assert ("to keep up" in texts(page)) is bool(says) and says in texts(page)
