@@ -328,7 +328,7 @@ class Watch:
         """How many students have a place with a camera."""
         with self._lock:
             streams = list(self._streams)
-        return sum(isinstance(stream, StudentStream) and stream.here for stream in streams)
+        return sum(1 for stream in streams if isinstance(stream, StudentStream) and stream.here)
 
     def _work(self) -> None:
         while True:
