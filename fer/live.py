@@ -169,7 +169,7 @@ class StudentStream:
         """Analyse the newest picture. An exception would be lost in the pool: this is the place that catches them."""
         try:
             with self._lock:
-                if not self.stopped:
+                if not self.stopped and self._newest.frame is not None:
                     self._read(self._newest)
         except Exception:
             self._failed()
@@ -224,18 +224,19 @@ class StudentStream:
     def _read(self, newest: "_Picture") -> None:
         if not self._connected:
             self._connect()
-        readings: list[Reading] = []
-        picture = grey(newest.frame)
-        if self.paused:
-            state = PAUSED
-        elif is_black(picture):
-            state = CAMERA_OFF
-        else:
-            readings = self._pipeline.analyse(picture, newest.at)
-            state = LIVE if readings else NO_FACE
+        state, readings = self._look(newest)
         buckets = self._filler.add(readings, newest.at)
         self._writer.put(buckets, Presence(self._class_id, self.stream_ids[-1], newest.at, len(buckets)))
         self.snapshot = Snapshot(state, tuple(readings), newest.at, self.snapshot.errors)
+
+    def _look(self, newest: "_Picture") -> tuple[str, list[Reading]]:
+        if self.paused:
+            return PAUSED, []
+        picture = grey(newest.frame)
+        if is_black(picture):
+            return CAMERA_OFF, []
+        readings = self._pipeline.analyse(picture, newest.at)
+        return LIVE if readings else NO_FACE, readings
 
     def _annotated(self, frame: av.VideoFrame) -> av.VideoFrame:
         picture = cast(Frame, frame.to_ndarray(format="bgr24"))
@@ -256,6 +257,7 @@ class StudentStream:
         if self._connected:
             self._writer.leave(self.stream_ids[-1])
         self._connected = False
+        self._newest = _Picture(None, -math.inf)  # else a turn still to come would connect it again
         self.snapshot = Snapshot()
 
 
@@ -354,7 +356,7 @@ class Sink:
         self._task: asyncio.Task[None] | None = None
 
     def addTrack(self, track: Any) -> None:
-        self._track = rtc.source(track)
+        self._track = track
 
     def hasTrack(self) -> bool:
         return self._track is not None
@@ -364,7 +366,7 @@ class Sink:
         self._task = loop.create_task(self._pass_on())
 
     def stop(self) -> None:
-        if self._task is not None:
+        if self._task is not None and not self._task.get_loop().is_closed():
             self._task.get_loop().call_soon_threadsafe(self._task.cancel)
 
     async def _pass_on(self) -> None:

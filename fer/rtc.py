@@ -71,8 +71,3 @@ def _decode(loop: asyncio.AbstractEventLoop, encoded: queue.Queue[Any], decoded:
         if frames and encoded.empty():
             loop.call_soon_threadsafe(decoded.put_nowait, frames[-1])
     loop.call_soon_threadsafe(decoded.put_nowait, None)
-
-
-def source(track: Any) -> Any:
-    """The track behind a relay's proxy: where one consumer is all there is, each picture spares the loop a turn."""
-    return getattr(track, "_source", None) or track

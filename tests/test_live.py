@@ -601,6 +601,17 @@ def test_at_a_lower_pace_fewer_pictures_are_read_and_all_are_counted(turns: Turn
     assert (len(writer.presences), stream.arrived) == (4, 160)
 
 
+def test_a_turn_that_comes_after_the_end_of_the_connection_does_not_begin_another(turns: Turns) -> None:
+    stream, writer, _ = make()
+    stream.offer(video(noisy()))
+    stream.on_ended()
+    turns.take()
+    assert (stream.stream_ids, writer.presences) == ([], [])
+    stream.offer(video(noisy()))
+    turns.take()
+    assert stream.snapshot.state == LIVE
+
+
 def test_a_stream_that_was_stopped_before_its_turn_is_not_read(turns: Turns) -> None:
     stream, writer, _ = make()
     stream.offer(video(noisy()))

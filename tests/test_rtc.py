@@ -62,11 +62,3 @@ def test_pictures_are_decoded_and_the_end_is_passed_on(name: str) -> None:
     picture, end = asyncio.run(run())
     assert (picture.width, picture.height, picture.pts) == (320, 240, 3)  # type: ignore[attr-defined]
     assert end is None and failed.is_set()
-
-
-def test_a_track_behind_a_proxy_is_found_and_one_without_is_itself() -> None:
-    class Proxy:
-        _source = "track"
-
-    assert rtc.source(Proxy()) == "track"
-    assert rtc.source("track") == "track"
