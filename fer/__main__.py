@@ -287,7 +287,9 @@ def _faces(args: argparse.Namespace, settings: Settings) -> None:
 def _bench(args: argparse.Namespace, settings: Settings) -> None:
     from fer import bench
 
-    results = bench.run(args.names, settings, args.repeats, args.minutes)
+    if "live" in args.names:
+        return _bench_live(args, settings)
+    results = bench.run(args.names, settings, args.repeats, args.minutes or 10)
     if args.json:
         _print_json(results)
         return
@@ -297,6 +299,36 @@ def _bench(args: argparse.Namespace, settings: Settings) -> None:
         unit = {"median_ms": "ms", "median_mb": "MB", "median_per_s": "/s"}[key]
         values = [figures.get(kind) for kind in (key, key.replace("median", "p95"))]
         print(f"{name:24}" + "".join(f"{v:>7.2f} {unit}" for v in values if v is not None) + f"{figures['n']:>7}")
+
+
+def _bench_live(args: argparse.Namespace, settings: Settings) -> None:
+    from fer import bench
+
+    if args.names != ["live"]:
+        raise FerError("`bench live` runs alone: the other benches would share the processor with it.")
+    loads = []
+    for load in bench.live(settings, args.students, 60 * args.minutes, args.codec, args.fps, args.kbps):
+        loads.append(asdict(load))
+        if not args.json:
+            _print_load(load)
+    if args.json:
+        _print_json(loads)
+
+
+def _print_load(load: Any) -> None:
+    print(f"{load.students} students, {load.seconds:.0f} s, {load.frames_per_s:.1f} pictures per second and student")
+    print(
+        f"  analyses per second and student {load.analyses_per_s:.2f}, the fewest {load.least_analyses_per_s:.2f}; "
+        f"{load.late} late; the rate at the end {load.rate_per_s:.2f}"
+    )
+    for name, values, unit in (("frame to store", load.latency_s, "s"), ("event loop late", load.stall_ms, "ms")):
+        print(f"  {name:16} p50 {values[0]:.2f}  p95 {values[1]:.2f}  p99 {values[2]:.2f} {unit}")
+    parts = ", ".join(f"{name} {ms:.2f}" for name, ms in load.cpu_ms.items() if name != "all")
+    print(f"  processor, ms per student and second: {load.cpu_ms['all']:.2f} ({parts}); peers {load.peer_cpu_ms:.2f}")
+    print(f"  processor, ms per analysis: {load.cpu_ms_per_analysis:.2f}")
+    thirds = load.rss_mb[len(load.rss_mb) // 3], load.rss_mb[-1]
+    print(f"  memory {thirds[0]:.0f} MB after a third, {thirds[1]:.0f} MB at the end; {load.queries} queries")
+    print(f"  errors {load.errors}", flush=True)
 
 
 def _fetch(args: argparse.Namespace, settings: Settings) -> None:
@@ -379,9 +411,19 @@ def _parser() -> argparse.ArgumentParser:
     faces.set_defaults(run=_faces)
 
     bench = commands.add_parser("bench", help="speed and memory on this machine, one thread")
-    bench.add_argument("names", nargs="*", metavar="NAME", help="which to run; default all that print milliseconds")
+    bench.add_argument(
+        "names", nargs="*", metavar="NAME", help="which to run; default all that print milliseconds; live by itself"
+    )
     bench.add_argument("--repeats", type=_positive, default=200)
-    bench.add_argument("--minutes", type=_positive, default=10, help="how long growth looks on and fuzz damages")
+    bench.add_argument("--students", type=_positive, nargs="+", default=[50], help="live: how many, one after another")
+    bench.add_argument(
+        "--minutes",
+        type=_minutes,
+        help="live: how long each number is measured (1); growth and fuzz: how long in all (10)",
+    )
+    bench.add_argument("--codec", choices=("vp8", "h264"), default="vp8", help="live: what the students' browsers send")
+    bench.add_argument("--fps", type=_positive, help="live: pictures per second; default FER_CAMERA_FPS")
+    bench.add_argument("--kbps", type=_positive, help="live: kbit/s of each; default what browsers are asked for")
     bench.set_defaults(run=_bench)
 
     for command in (predict, analyze, evaluate, audit, faces, bench):
@@ -396,6 +438,16 @@ def _positive(text: str) -> int:
     value = int(text) if text.isdigit() else 0
     if value < 1:
         raise argparse.ArgumentTypeError(f"expected a whole number above 0, not {text!r}")
+    return value
+
+
+def _minutes(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0.01 <= value <= 24 * 60:
+        raise argparse.ArgumentTypeError(f"expected a number of minutes, not {text!r}")
     return value
 
 

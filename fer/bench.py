@@ -30,7 +30,7 @@ Bench = Callable[[Settings, int], dict[str, Figures]]
 
 
 def run(names: Sequence[str], settings: Settings, repeats: int, minutes: float = 10.0) -> dict[str, Figures]:
-    """The figures of the benches `names`, of all that measure time where there are none; `minutes` is for growth and fuzz."""
+    """The figures of the benches `names`, of all that measure time where there are none; `minutes` for growth, fuzz."""
     if unknown := set(names) - set(BENCHES):
         raise FerError(f"There is no bench {sorted(unknown)[0]!r}; there are {', '.join(BENCHES)}.")
     cv2.setNumThreads(1)
@@ -185,6 +185,22 @@ def _query(settings: Settings, repeats: int) -> dict[str, Figures]:
             store.slots(room.class_id, 0.0)
 
         return {"instructor_query": _times(ask, min(repeats, 20), warm_up=1)}
+
+
+def live(
+    settings: Settings, students: Sequence[int], seconds: float, codec: str, fps: int | None, kbps: int | None
+) -> Iterator[Any]:
+    """A load.Load for each number of students on camera, each sending a film of a real face, eight seconds in a loop.
+
+    By default it has the pictures and the bits per second that browsers are asked for.
+    """
+    from fer import load, peers, rtc
+
+    width, fps = settings.camera_width, fps or settings.camera_fps
+    scene = _scene(width, width * 3 // 4)
+    frames = [moved(scene, i / fps) for i in range(8 * fps)]
+    film = peers.encode(frames, codec, fps, kbps or rtc.most_bps(width, fps) // 1000)
+    yield from load.run(settings, film, students, seconds)
 
 
 def _class_buckets(class_id: int, students: int, length_s: float) -> Iterator[list[Bucket]]:

@@ -111,6 +111,12 @@ class Settings:
     camera_width: int = _setting(
         "FER_CAMERA_WIDTH", 320, _number(160, 1280, int), "The picture width asked of a student's camera, in pixels"
     )
+    capacity: int = _setting(
+        "FER_CAPACITY",
+        100,
+        _number(1, 10_000, int),
+        "The most students on camera at once on this server; who comes later can join without a camera",
+    )
     half_life_s: float = _setting(
         "FER_HALF_LIFE_S", 1.0, _number(0, 60), "After how many seconds an old reading counts half; 0 does not smooth"
     )

@@ -4,12 +4,13 @@ import hashlib
 import http.client
 import logging
 import math
+import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
@@ -22,6 +23,7 @@ from fer.types import Face, Frame
 log = logging.getLogger(__name__)
 
 MIN_SIDE_PX = 16  # no face fits into a thinner picture
+MOST_NETS = 6  # of a thread: for whole pictures, for surroundings, and for those at an edge
 REGION_PX = 128  # the size at which the surroundings of a known face are searched
 REGION_SCALE = 2.0  # of the face: how far they reach: a head moves less than half its size between two analyses
 
@@ -62,18 +64,31 @@ class YuNet:
         if not settings.yunet_model.is_file():
             raise ModelError(f"YuNet's file {settings.yunet_model} is missing")
         cv2.setNumThreads(1)
-        try:
-            self._net = cv2.FaceDetectorYN.create(str(settings.yunet_model), "", (320, 240), 0.6, 0.3, 200)
-        except cv2.error as error:
-            raise ModelError(f"YuNet's file {settings.yunet_model} cannot be used: {error.err}") from error
+        self._path = settings.yunet_model
+        self._nets: dict[tuple[int, int], Any] = {}
+        self._net(320, 256)
 
     def detect(self, frame: Frame, min_face_px: float = 0.0) -> list[Face]:
+        frame = frame if frame.ndim == 3 else np.asarray(cv2.cvtColor(frame, cv2.COLOR_GRAY2BGR), np.uint8)
         # Of a picture with a side of 32 pixels or less OpenCV 4.14 reads beyond the end, and finds boxes of 1e30.
         down, right = (max(0, 64 - side) for side in frame.shape[:2])
         padded = cv2.copyMakeBorder(frame, 0, down, 0, right, cv2.BORDER_REPLICATE) if down or right else frame
-        self._net.setInputSize((padded.shape[1], padded.shape[0]))
-        rows = self._net.detect(padded)[1]
+        # FaceDetectorYN fills up with black to multiples of 32 as well: done here, there are fewer sizes.
+        down, right = (-side % 32 for side in padded.shape[:2])
+        padded = cv2.copyMakeBorder(padded, 0, down, 0, right, cv2.BORDER_CONSTANT) if down or right else padded
+        rows = self._net(padded.shape[1], padded.shape[0]).detect(padded)[1]
         return [] if rows is None else [self._face(row.tolist()) for row in rows]
+
+    def _net(self, width: int, height: int) -> Any:
+        """A network for pictures of this size: one that changes its input size takes 2 ms longer."""
+        if (size := (width, height)) not in self._nets:
+            if len(self._nets) >= MOST_NETS:
+                self._nets.pop(next(iter(self._nets)))
+            try:
+                self._nets[size] = cv2.FaceDetectorYN.create(str(self._path), "", size, 0.6, 0.3, 200)
+            except cv2.error as error:
+                raise ModelError(f"YuNet's file {self._path} cannot be used: {error.err}") from error
+        return self._nets[size]
 
     @staticmethod
     def _face(row: list[float]) -> Face:
@@ -94,7 +109,7 @@ class Cascade:
         self._cascade = cv2.CascadeClassifier(str(CASCADE))
 
     def detect(self, frame: Frame, min_face_px: float = 0.0) -> list[Face]:
-        grey = cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY)
+        grey = cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY) if frame.ndim == 3 else frame
         least = (max(20, round(min_face_px)),) * 2  # the cascade's own window has 20 pixels
         boxes, neighbours = self._cascade.detectMultiScale2(grey, scaleFactor=1.2, minNeighbors=2, minSize=least)
         # A cascade has no probability: the more neighbouring windows agree, the surer it is.
@@ -102,6 +117,25 @@ class Cascade:
             Face((float(x), float(y), float(x + w), float(y + h)), 1 - math.exp(-n / 5))
             for (x, y, w, h), n in zip(np.asarray(boxes).tolist(), np.asarray(neighbours).ravel().tolist(), strict=True)
         ]
+
+
+class PerThread:
+    """A detector for any number of streams: each thread that searches makes one for itself."""
+
+    def __init__(self, make: Callable[[], Detector]) -> None:
+        self._make, self._own = make, threading.local()
+        first = self._mine()
+        self.crop_scale, self.crop_dy = first.crop_scale, first.crop_dy
+        self.working_px, self.full_every_s = first.working_px, first.full_every_s
+
+    def detect(self, frame: Frame, min_face_px: float = 0.0) -> list[Face]:
+        return self._mine().detect(frame, min_face_px)
+
+    def _mine(self) -> Detector:
+        if not hasattr(self._own, "detector"):
+            self._own.detector = self._make()
+        detector: Detector = self._own.detector
+        return detector
 
 
 DETECTORS: dict[str, Callable[[Settings], Detector]] = {"yunet": YuNet, "cascade": Cascade}

@@ -1,19 +1,31 @@
 """A student's camera stream: the only module that touches streamlit_webrtc."""
 
+import asyncio
+import inspect
 import logging
+import math
+import os
 import secrets
 import threading
 import time
 import weakref
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import av
+import cv2
+import numpy as np
+from aiortc import RTCConfiguration
+from aiortc.mediastreams import MediaStreamError
+from av.video.reformatter import ColorRange
 
+from fer import rtc
 from fer.aggregate import BucketFiller
 from fer.config import Settings
 from fer.draw import annotate
+from fer.governor import next_rate
 from fer.pipeline import Pipeline
 from fer.store.writer import Writer
 from fer.types import Frame, Presence, Reading
@@ -30,26 +42,81 @@ WATCH_S = 0.1
 HEARD_S = 2.0  # how often a page without a camera says that it is there
 GONE_S = 10.0  # a network that changes closes a page's connection for less
 CONNECT_S = 20.0  # WebRTC connects in 2–3 s; after so long it will not
-STALE_S = 5.0
+STALE_S = 8.0  # an analysis may be five seconds away, see governor
+
+STRETCHED = np.clip(np.rint((np.arange(256) - 16) * 255 / 219), 0, 255).astype(np.uint8)  # 16..235 → 0..255
+
+# One pool for all streams: what a picture costs is spent outside of Python's lock, so that more threads than
+# cores only wait for each other. Each thread has detectors of its own, whose networks stay in its core's cache.
+POOL = ThreadPoolExecutor(os.cpu_count() or 1, "fer-analyse")
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What the student's own page shows of the last analysis. `frames` counts what arrived since the start."""
+    """What the student's own page shows of the last analysis."""
 
     state: str = WAITING
     readings: tuple[Reading, ...] = ()
     at: float = 0.0
-    frames: int = 0
     errors: int = 0
+
+
+class Pace:
+    """How often streams analyse: as often as wanted, less often while the process is late (see governor).
+
+    `waited` may be called from any thread; `check` by Watch, ten times a second. Two things can be late: an
+    analysis, which waits for a thread of POOL, and `loop`, the event loop that the pictures come by.
+    """
+
+    def __init__(self, wanted_per_s: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self.wanted_per_s = self.per_s = wanted_per_s
+        self.loop: asyncio.AbstractEventLoop | None = None
+        self._clock, self._judged_at = clock, -math.inf
+        self._late_s: dict[str, list[float]] = {"pool": [], "loop": []}
+        self._asked_at: float | None = None
+
+    @property
+    def lowered(self) -> bool:
+        """Whether students are read so much less often that they should be told."""
+        return self.per_s < 0.75 * self.wanted_per_s
+
+    def waited(self, seconds: float, what: str = "pool") -> None:
+        """Something began that much later than it could have."""
+        self._late_s[what].append(seconds)
+
+    def check(self) -> None:
+        """Ask the loop whether it is awake, and once a second choose the rate for the next."""
+        now = self._clock()
+        if self.loop is not None and self._asked_at is None and not self.loop.is_closed():
+            self._asked_at = now
+            self.loop.call_soon_threadsafe(self._awake)
+        if now - self._judged_at >= 1.0:
+            self._judged_at = now
+            late, self._late_s = self._late_s, {"pool": [], "loop": []}
+            worst = max(sum(values) / max(1, len(values)) for values in late.values())
+            self.per_s = next_rate(self.per_s, worst, self.wanted_per_s)
+
+    def _awake(self) -> None:
+        if self._asked_at is not None:
+            self.waited(self._clock() - self._asked_at, "loop")
+        self._asked_at = None
+
+
+@dataclass(frozen=True)
+class _Picture:
+    """A frame, and when it came."""
+
+    frame: Any
+    at: float
 
 
 class StudentStream:
     """Analyses one student's pictures and hands buckets to the writer.
 
-    `on_frame` runs on a thread of streamlit-webrtc, `on_ended` on its event loop, the rest on the page's
-    thread: what they share is one Snapshot, replaced as a whole. It never touches st.session_state, which
-    outside the page's thread is one object for all users.
+    Pictures come to `offer` on the server's event loop, or with the overlay to `on_frame` on a thread of
+    streamlit-webrtc; `analyse` runs on a thread of POOL, one call at a time, the rest on the page's thread. What
+    they share is the newest picture and one Snapshot, each replaced as a whole. It never touches
+    st.session_state, which outside the page's thread is one object for all users.
     """
 
     def __init__(
@@ -57,7 +124,7 @@ class StudentStream:
         pipeline: Callable[[], Pipeline],
         writer: Writer,
         class_id: int,
-        interval_s: float,
+        pace: Pace,
         page_open: Callable[[], bool] = lambda: True,
         clock: Callable[[], float] = time.time,
         ice_servers: Sequence[Mapping[str, Any]] = (),
@@ -66,16 +133,24 @@ class StudentStream:
 
         `page_open` tells from any thread whether the student's page still has its connection to the server.
         """
-        self._page_open, self._frame_at = page_open, 0.0
+        self._page_open, self._newest = page_open, _Picture(None, -math.inf)
         self._make_pipeline, self._writer, self._clock = pipeline, writer, clock
-        self._class_id, self._interval_s = class_id, interval_s
+        self._class_id, self.pace = class_id, pace
         self.ice_servers = ice_servers
         self._lock = threading.Lock()
         self.overlay = self.paused = False
         self.stream_ids: list[str] = []
         self.snapshot = Snapshot()
+        self.arrived = 0
         self.stopped = False
-        self._connected = False
+        self._connected = self._waiting = False
+        self._due_at = -math.inf
+
+    def offer(self, frame: av.VideoFrame) -> None:
+        """Take a picture, and have it or a newer one analysed soon if it is time to; returns at once."""
+        if self._take(frame) and not self._waiting:
+            self._waiting = True
+            POOL.submit(self._take_turn, time.monotonic())
 
     @property
     def connected(self) -> bool:
@@ -84,21 +159,34 @@ class StudentStream:
     def on_frame(self, frame: av.VideoFrame) -> av.VideoFrame:
         """Analyse the frame if it is time to; returns it, annotated where the overlay is on.
 
-        An exception here would end the track, so this is the one place that catches everything.
+        An exception here would end the track.
         """
+        if self._take(frame):
+            self.analyse()
+        try:
+            return self._annotated(frame) if self.overlay and not self.stopped else frame
+        except Exception:
+            self._failed()
+            return frame
+
+    def analyse(self) -> None:
+        """Analyse the newest picture. An exception would be lost in the pool: this is the place that catches them."""
         try:
             with self._lock:
-                return self._take(frame)
+                if not self.stopped and self._newest.frame is not None:
+                    self._read(self._newest)
         except Exception:
-            self.snapshot = replace(self.snapshot, errors=self.snapshot.errors + 1)
-            if self.snapshot.errors % 100 == 1:
-                log.exception("a frame could not be analysed")
-            return frame
+            self._failed()
 
     def on_ended(self) -> None:
         """The connection has ended: this stream is gone from the count."""
         with self._lock:
             self._disconnect()
+
+    @property
+    def here(self) -> bool:
+        """Whether the student's page is open and has a camera's place."""
+        return not self.stopped and self._page_open()
 
     def check(self) -> None:
         """End the stream if its page is gone and its pictures have stopped: called by Watch, ten times a second.
@@ -106,7 +194,7 @@ class StudentStream:
         A browser that closes says goodbye over WebRTC about half of the time; else that takes 30 seconds to
         notice (RFC 7675). A page alone that is gone may be a network that changes: pictures then go on.
         """
-        if self._connected and self._clock() - self._frame_at > SILENT_S and not self._page_open():
+        if self._connected and self._clock() - self._newest.at > SILENT_S and not self._page_open():
             self.on_ended()
 
     def stop(self) -> None:
@@ -120,37 +208,48 @@ class StudentStream:
         for stream_id in self.stream_ids:
             self._writer.forget(stream_id)
 
-    def _take(self, frame: av.VideoFrame) -> av.VideoFrame:
-        if self.stopped:
-            return frame
-        now, last = self._clock(), self.snapshot
-        self._frame_at = now
-        self.snapshot = replace(last, frames=last.frames + 1)
-        due = not self._connected or abs(now - last.at) >= self._interval_s
-        if not (due or self.overlay):
-            return frame
-        picture = cast(Frame, frame.to_ndarray(format="bgr24"))
-        if due:
-            state, readings = self._read(picture, now)
-            self.snapshot = replace(self.snapshot, state=state, readings=tuple(readings), at=now)
-        if not self.overlay:
-            return frame
-        return av.VideoFrame.from_ndarray(annotate(picture, self.snapshot.readings), format="bgr24")
+    def _take_turn(self, asked_at: float) -> None:
+        self._waiting = False
+        self.pace.waited(time.monotonic() - asked_at)
+        self.analyse()
 
-    def _read(self, picture: Frame, now: float) -> tuple[str, list[Reading]]:
+    def _take(self, frame: av.VideoFrame) -> bool:
+        """Keep the picture as the newest; whether it is time to analyse it."""
+        now = self._clock()
+        self._newest = _Picture(frame, now)
+        self.arrived += 1
+        early_s, interval_s = self._due_at - now, 1 / self.pace.per_s
+        if self.stopped or (self._connected and 0 < early_s <= interval_s):
+            return False
+        # The next is due an interval after this one was, not after it came: else the wait for a picture adds up.
+        self._due_at = (self._due_at if abs(early_s) < interval_s else now) + interval_s
+        return True
+
+    def _read(self, newest: "_Picture") -> None:
         if not self._connected:
             self._connect()
-        readings: list[Reading] = []
+        state, readings = self._look(newest)
+        buckets = self._filler.add(readings, newest.at)
+        self._writer.put(buckets, Presence(self._class_id, self.stream_ids[-1], newest.at, len(buckets)))
+        self.snapshot = Snapshot(state, tuple(readings), newest.at, self.snapshot.errors)
+
+    def _look(self, newest: "_Picture") -> tuple[str, list[Reading]]:
         if self.paused:
-            state = PAUSED
-        elif is_black(picture):
-            state = CAMERA_OFF
-        else:
-            readings = self._pipeline.analyse(picture, now)
-            state = LIVE if readings else NO_FACE
-        buckets = self._filler.add(readings, now)
-        self._writer.put(buckets, Presence(self._class_id, self.stream_ids[-1], now, len(buckets)))
-        return state, readings
+            return PAUSED, []
+        picture = grey(newest.frame)
+        if is_black(picture):
+            return CAMERA_OFF, []
+        readings = self._pipeline.analyse(picture, newest.at)
+        return LIVE if readings else NO_FACE, readings
+
+    def _annotated(self, frame: av.VideoFrame) -> av.VideoFrame:
+        picture = cast(Frame, frame.to_ndarray(format="bgr24"))
+        return av.VideoFrame.from_ndarray(annotate(picture, self.snapshot.readings), format="bgr24")
+
+    def _failed(self) -> None:
+        self.snapshot = replace(self.snapshot, errors=self.snapshot.errors + 1)
+        if self.snapshot.errors % 100 == 1:
+            log.exception("a frame could not be analysed")
 
     def _connect(self) -> None:
         self.stream_ids.append(secrets.token_hex(16))
@@ -162,6 +261,7 @@ class StudentStream:
         if self._connected:
             self._writer.leave(self.stream_ids[-1])
         self._connected = False
+        self._newest = _Picture(None, -math.inf)  # else a turn still to come would connect it again
         self.snapshot = Snapshot()
 
 
@@ -224,10 +324,10 @@ class Watch:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._streams: weakref.WeakSet[StudentStream | Attendance] = weakref.WeakSet()
+        self._streams: weakref.WeakSet[StudentStream | Attendance | Pace] = weakref.WeakSet()
         self._thread = threading.Thread(target=self._work, name="fer-watch", daemon=True)
 
-    def add(self, stream: StudentStream | Attendance) -> None:
+    def add(self, stream: StudentStream | Attendance | Pace) -> None:
         """Look after `stream` for as long as anybody holds it."""
         with self._lock:
             self._streams.add(stream)
@@ -236,16 +336,23 @@ class Watch:
 
     def connected(self) -> tuple[int, int]:
         """How many cameras are connected to this process, and how many students' pages are."""
-        here = [stream for stream in self._held() if stream.connected]
-        cameras = sum(isinstance(stream, StudentStream) for stream in here)
+        here = [held for held in self._held() if not isinstance(held, Pace) and held.connected]
+        cameras = sum(isinstance(held, StudentStream) for held in here)
         return cameras, len(here) - cameras
+
+    def cameras(self) -> int:
+        """How many students have a place with a camera."""
+        return sum(1 for held in self._held() if isinstance(held, StudentStream) and held.here)
 
     def stop(self) -> None:
         """The process ends: everybody leaves."""
         for held in self._held():
-            held.stop() if isinstance(held, StudentStream) else held.leave()
+            if isinstance(held, StudentStream):
+                held.stop()
+            elif isinstance(held, Attendance):
+                held.leave()
 
-    def _held(self) -> list[StudentStream | Attendance]:
+    def _held(self) -> list[StudentStream | Attendance | Pace]:
         with self._lock:
             return list(self._streams)
 
@@ -257,6 +364,55 @@ class Watch:
                 except Exception:  # one student's trouble is not the others'
                     log.exception("a stream could not be looked after")
             time.sleep(WATCH_S)
+
+
+class Sink:
+    """Where streamlit-webrtc puts the pictures of a connection (its MediaSink): hands them to a stream.
+
+    Everything runs on the event loop, and only what takes no time.
+    """
+
+    def __init__(self, stream: StudentStream) -> None:
+        self._stream = stream
+        self._track: Any = None
+        self._task: asyncio.Task[None] | None = None
+
+    def addTrack(self, track: Any) -> None:
+        self._track = track
+
+    def hasTrack(self) -> bool:
+        return self._track is not None
+
+    def start(self) -> None:
+        loop = self._stream.pace.loop = asyncio.get_running_loop()
+        self._task = loop.create_task(self._pass_on())
+
+    def stop(self) -> None:
+        if self._task is not None and not self._task.get_loop().is_closed():
+            self._task.get_loop().call_soon_threadsafe(self._task.cancel)
+
+    async def _pass_on(self) -> None:
+        try:
+            while True:
+                self._stream.offer(await self._track.recv())
+        except MediaStreamError:
+            pass
+        finally:
+            POOL.submit(self._stream.on_ended)  # it may wait for an analysis
+
+
+def grey(frame: av.VideoFrame) -> Frame:
+    """What is read of a picture: its brightness, 0..255.  # (H, W) uint8, or of a rare format (H, W, 3) BGR
+
+    The first plane that a decoder fills is that, in the range 16..235 unless the format says otherwise (ITU-R
+    BT.601); converting the colours of a picture would take 0.4 ms.
+    """
+    if frame.format.name not in ("yuv420p", "yuvj420p"):
+        return cast(Frame, frame.to_ndarray(format="bgr24"))
+    plane: Any = frame.planes[0]
+    luma = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[: frame.height, : frame.width]
+    full = frame.format.name == "yuvj420p" or frame.color_range == ColorRange.JPEG
+    return np.asarray(luma if full else cv2.LUT(luma, STRETCHED), np.uint8)
 
 
 def is_black(picture: Frame) -> bool:
@@ -274,6 +430,7 @@ def camera(key: str, stream: StudentStream, settings: Settings) -> Any:
     # Imported within a page: only there does a component register with Streamlit (1.67); serve.py imports us before.
     from streamlit_webrtc import WebRtcMode, webrtc_streamer
 
+    rtc.tune(settings.camera_width, settings.camera_fps)
     mode = WebRtcMode.SENDRECV if stream.overlay else WebRtcMode.SENDONLY
     width = settings.camera_width
     servers = {"iceServers": [dict(server) for server in stream.ice_servers]}
@@ -290,11 +447,41 @@ def camera(key: str, stream: StudentStream, settings: Settings) -> Any:
             },
             "audio": False,
         },
-        video_frame_callback=stream.on_frame,
-        on_video_ended=stream.on_ended,
-        async_processing=True,
         sendback_audio=False,
+        **_takes(stream),
     )
+
+
+def _takes(stream: StudentStream) -> dict[str, Any]:
+    """How streamlit-webrtc hands over pictures: through a thread of its own only where they are sent back."""
+    if stream.overlay:
+        return {"video_frame_callback": stream.on_frame, "on_video_ended": stream.on_ended, "async_processing": True}
+    return {"sink_video_track": Sink(stream)}
+
+
+def answer(stream: StudentStream, sdp: str, settings: Settings, loop: Any, relay: Any) -> tuple[Any, str]:
+    """Take an offer as `camera` does, outside of a page: the worker, which wants to be stopped, and the answer."""
+    from streamlit_webrtc import WebRtcMode
+    from streamlit_webrtc.webrtc import WebRtcWorker
+
+    rtc.tune(settings.camera_width, settings.camera_fps)
+    taken = ("mode", "rtc_configuration", "loop", "relay", "self")
+    unused = {name: None for name in inspect.signature(WebRtcWorker).parameters if name not in taken}
+    worker: Any = WebRtcWorker(
+        WebRtcMode.SENDONLY,
+        RTCConfiguration(iceServers=[]),
+        loop=loop,
+        relay=relay,
+        **{
+            **unused,
+            "video_receiver_size": 4,
+            "audio_receiver_size": 4,
+            "sendback_video": True,
+            "sendback_audio": False,
+            **_takes(stream),
+        },
+    )
+    return worker, worker.process_offer(sdp, "offer", timeout=20.0).sdp
 
 
 def status(active: bool, connecting_s: float, snapshot: Snapshot, now: float) -> str:

@@ -50,7 +50,7 @@ class Pipeline:
         self._full_at = -np.inf
 
     def analyse(self, frame: Frame, now: float) -> list[Reading]:
-        """The readings of a frame (H, W, 3) uint8 BGR taken at `now`, the largest face first."""
+        """The readings of a frame, (H, W, 3) BGR or (H, W) grey, taken at `now`, the largest face first."""
         tracks = self._tracker.update(self._find(frame, now), now)
         if not tracks:
             self._forget()

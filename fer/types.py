@@ -6,7 +6,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-Frame: TypeAlias = NDArray[np.uint8]  # (H, W, 3) uint8, BGR
+Frame: TypeAlias = NDArray[np.uint8]  # (H, W, 3) uint8, BGR; where it is only read, also (H, W), grey
 Crops: TypeAlias = NDArray[np.uint8]  # (n, 48, 48, 1) uint8, grey
 Probs: TypeAlias = NDArray[np.float32]  # (n, 7) or (7,) float32, rows sum to 1, order of LABELS
 Box: TypeAlias = tuple[float, float, float, float]  # x1, y1, x2, y2 in pixels of the frame

@@ -26,11 +26,11 @@ from fer import alert, charts, classify, demo, detect, signals, turn
 from fer.aggregate import BucketFiller, above_floor, guarded, merge, table
 from fer.alert import Alarm
 from fer.config import Settings
-from fer.detect import Choice, Detector
+from fer.detect import Choice, Detector, PerThread
 from fer.errors import ClassError, FerError, StoreError
 from fer.health import Health
 from fer.labels import COLORS, EMOJI
-from fer.live import Attendance, StudentStream, Watch
+from fer.live import Attendance, Pace, StudentStream, Watch
 from fer.pipeline import Options, Pipeline
 from fer.report import Lesson
 from fer.store import Store, codes
@@ -112,6 +112,12 @@ def detector_choice() -> Choice:
     return choice
 
 
+@st.cache_resource(show_spinner=False)
+def _shared_detector() -> PerThread:
+    choice, chosen = detector_choice(), settings()
+    return PerThread(lambda: choice.create(chosen))
+
+
 def new_detector() -> Detector:
     return detector_choice().create(settings())
 
@@ -122,13 +128,13 @@ def new_pipeline() -> Pipeline:
 
 
 def new_stream(room: Classroom) -> StudentStream:
-    """A student's stream in `room`; it makes a detector and a pipeline of its own per connection."""
+    """A student's stream in `room`; it makes a pipeline of its own per connection."""
     # Bound here, on the page's thread: the stream's own threads must not reach for Streamlit.
-    choice, model, chosen = detector_choice(), classifier(), settings()
+    detector, model, chosen = _shared_detector(), classifier(), settings()
     options = Options.of(chosen, model.card)
-    make: Callable[[], Pipeline] = lambda: Pipeline(choice.create(chosen), model, options)  # noqa: E731
+    make: Callable[[], Pipeline] = lambda: Pipeline(detector, model, options)  # noqa: E731
     servers = turn.ice_servers(chosen, secrets.token_hex(8), now())
-    stream = StudentStream(make, writer(), room.class_id, 1 / chosen.analyses_per_s, _page_open(), ice_servers=servers)
+    stream = StudentStream(make, writer(), room.class_id, pace(), _page_open(), ice_servers=servers)
     _watch().add(stream)
     return stream
 
@@ -301,6 +307,28 @@ def _visitor() -> str:
 
     context = get_script_run_ctx()
     return st.context.ip_address or (context.session_id if context else "")
+
+
+@st.cache_resource(show_spinner=False)
+def pace() -> Pace:
+    """How often all students of this process are analysed."""
+    made = Pace(settings().analyses_per_s)
+    _watch().add(made)
+    return made
+
+
+def pace_notice() -> str:
+    """A sentence for the instructor while pictures are read less often than they should be, or nothing."""
+    if not pace().lowered:
+        return ""
+    every_s = max(1, round(1 / pace().per_s))
+    often = f"every {every_s} seconds" if every_s > 1 else "once a second"
+    return f"Many cameras are on: to keep up, each is now read {often}."
+
+
+def full() -> bool:
+    """Whether no further student may join with a camera on this server."""
+    return _watch().cameras() >= settings().capacity
 
 
 @st.cache_resource(show_spinner=False)

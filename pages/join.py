@@ -63,6 +63,11 @@ with ui.errors_shown():
         if camera and not agreed:
             st.warning("Tick the box if you agree, or join without a camera; without your agreement nothing is read.")
             st.stop()
+        if camera and ui.full():
+            st.warning(
+                "The class is full on this server: no further camera can be read. You can join without a camera."
+            )
+            st.stop()
         state.student_room, state.student_stream = room, ui.new_stream(room) if camera else None
         state.student_attendance = ui.new_attendance(room, counted=not camera)
         st.rerun()

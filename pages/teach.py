@@ -200,6 +200,8 @@ def board() -> None:
         ui.chart(charts.said(said, max(room.created_at, since), now, *axis, marks), "said_line")
     if not room.camera:
         return
+    if room.ended_at is None and (notice := ui.pace_notice()):
+        st.info(notice, icon=":material/speed:")
     if compact:
         if slots:
             ui.chart(charts.valence_line(slots, *axis, marks), "pulse_line")

@@ -31,12 +31,13 @@ GROUPS = (
         "throttle",
         "turn",
         "logs",
+        "governor",
     ),
-    ("dataset", "detect", "classify", "track", "store"),
+    ("dataset", "detect", "classify", "track", "store", "rtc"),
     ("evaluation", "pipeline", "photo", "video", "training", "report", "zoo", "health"),
     ("live",),
-    ("ui",),
-    ("fuzz",),
+    ("ui", "peers"),
+    ("fuzz", "load"),
     ("bench", "__main__"),
 )
 LEVEL = {module: level for level, group in enumerate(GROUPS) for module in group}
@@ -90,7 +91,8 @@ def test_imports_go_down_the_list(path: Path):
         ("streamlit_webrtc", {"live"}),
         ("keras", {"training", "zoo"}),
         ("tensorflow", {"training"}),
-        ("av", {"live", "video", "fuzz"}),
+        ("av", {"live", "video", "fuzz", "rtc", "peers"}),
+        ("aiortc", {"live", "rtc", "peers", "load"}),
         ("prometheus_client", {"health"}),
     ],
 )

@@ -1,4 +1,6 @@
 import math
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,7 +10,20 @@ import pytest
 
 from fer.boxes import iou, moved
 from fer.config import Settings
-from fer.detect import DETECTORS, REGION_PX, Choice, Detector, choose, fetch_yunet, search, search_around
+from fer.detect import (
+    DETECTORS,
+    MOST_NETS,
+    REGION_PX,
+    Cascade,
+    Choice,
+    Detector,
+    PerThread,
+    YuNet,
+    choose,
+    fetch_yunet,
+    search,
+    search_around,
+)
 from fer.errors import ModelError
 from fer.types import Face, Frame
 from tests.fakes import FakeDetector, square
@@ -65,7 +80,7 @@ def test_a_face_as_large_as_was_asked_for_is_found(detector: Detector, scene: Fr
 
 def test_a_detector_says_how_its_boxes_are_to_be_cropped_and_its_frames_searched(detector: Detector):
     assert 0.5 < detector.crop_scale < 2 and abs(detector.crop_dy) < 0.5
-    assert 160 <= detector.working_px <= 640 and 0.5 <= detector.full_every_s <= 2
+    assert 160 <= detector.working_px <= 640 and 0.5 <= detector.full_every_s <= 3
 
 
 def test_a_frame_is_not_written_to(detector: Detector, scene: Frame):
@@ -245,3 +260,27 @@ def test_a_place_that_cannot_be_written_to_is_an_error_for_people(tmp_path: Path
     (tmp_path / "cache").touch()
     with pytest.raises(ModelError):
         fetch_yunet(tmp_path / "cache" / "yunet.onnx", url=yunet_path.resolve().as_uri())
+
+
+def test_a_detector_per_thread_is_made_once_in_each_and_finds_the_same(scene: Frame):
+    made: list[int] = []
+
+    def make() -> Detector:
+        made.append(threading.get_ident())
+        return Cascade(Settings())
+
+    shared = PerThread(make)
+    assert (shared.crop_scale, shared.working_px) == (Cascade.crop_scale, Cascade.working_px)
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(lambda _: tuple(search(shared, scene)), range(8)))
+    assert len(set(found)) == 1 and len(found[0]) == 1
+    assert len(made) == len(set(made)) <= 3
+
+
+def test_yunet_keeps_a_few_networks_and_finds_the_same_with_each(yunet_path: Path, scene: Frame):
+    detector = YuNet(replace(Settings(), yunet_model=yunet_path))
+    first = detector.detect(scene)
+    for side in range(64, 64 + 32 * 2 * MOST_NETS, 32):
+        detector.detect(scene[:side, :side])
+    assert detector.detect(scene) == first and len(first) == 1
+    assert len(detector._nets) <= MOST_NETS

@@ -25,12 +25,12 @@ from aiortc.codecs import depayload, get_encoder
 from aiortc.contrib.media import MediaRelay
 from aiortc.jitterbuffer import JitterFrame
 from aiortc.rtcrtpparameters import RTCRtpCodecParameters
-from aiortc.rtcrtpreceiver import decoder_worker
 from av import VideoFrame
-from streamlit_webrtc.webrtc import WebRtcMode, WebRtcWorker
 
+from fer import live, rtc
 from fer.aggregate import SLOT_S
-from fer.live import LIVE, StudentStream
+from fer.config import Settings
+from fer.live import LIVE, WAITING, Pace, StudentStream
 from fer.pipeline import Options, Pipeline
 from fer.store import sql
 from fer.store.sql import SqlStore
@@ -176,7 +176,7 @@ def stream(written: list[str]) -> StudentStream:
     def pipeline() -> Pipeline:
         return Pipeline(FakeDetector([square(50, 50)]), FakeClassifier(), Options())
 
-    return StudentStream(pipeline, Sink(SqlStore), 1, 0.0)  # type: ignore[arg-type]
+    return StudentStream(pipeline, Sink(SqlStore), 1, Pace(1000.0))  # type: ignore[arg-type]
 
 
 def encoded(
@@ -193,20 +193,25 @@ def encoded(
     return made
 
 
+class Unhurried(queue.Queue[object]):
+    """Each picture comes after the last one was decoded, so that none is passed over."""
+
+    def empty(self) -> bool:
+        return True
+
+
 def test_a_stream_whose_codec_and_size_change_and_that_holds_garbage_goes_on(stream: StudentStream):
     garbage = (encoded("VP8", 0)[0][0], JitterFrame(data=bytes(range(256)) * 4, timestamp=0))
     sent = [*encoded("VP8", 1), garbage, *encoded("H264", 10, 640, 480), garbage, *encoded("VP8", 20, 160, 128)]
     received: list[VideoFrame] = []
 
     async def decode() -> None:
-        given: queue.Queue[object] = queue.Queue()
+        given = Unhurried()
         out: asyncio.Queue[VideoFrame | None] = asyncio.Queue()
         for one in sent:
             given.put(one)
         given.put(None)
-        thread = threading.Thread(
-            target=decoder_worker, args=(asyncio.get_running_loop(), given, out, threading.Event())
-        )
+        thread = threading.Thread(target=rtc._decode, args=(asyncio.get_running_loop(), given, out, threading.Event()))
         thread.start()
         while (frame := await asyncio.wait_for(out.get(), 30)) is not None:
             received.append(frame)
@@ -216,7 +221,7 @@ def test_a_stream_whose_codec_and_size_change_and_that_holds_garbage_goes_on(str
     assert {(frame.width, frame.height) for frame in received} == {(320, 240), (640, 480), (160, 128)}
     for frame in received:
         stream.on_frame(frame)
-    assert (stream.snapshot.state, stream.snapshot.errors, stream.snapshot.frames) == (LIVE, 0, len(received))
+    assert (stream.snapshot.state, stream.snapshot.errors, stream.arrived) == (LIVE, 0, len(received))
     assert len(stream.stream_ids) == 1
 
 
@@ -240,14 +245,13 @@ def test_two_hundred_reconnections_leave_no_thread_no_socket_and_no_memory_behin
 
     async def connect(student: RTCPeerConnection, answer: RTCSessionDescription) -> None:
         await student.setRemoteDescription(answer)
-        while not stream.snapshot.frames:
+        while stream.snapshot.state == WAITING:
             await asyncio.sleep(0.01)
 
     def reconnect() -> None:
         student = on_loop(offer())
-        worker = _worker(stream, loop, relay)
-        answer = worker.process_offer(student.localDescription.sdp, student.localDescription.type, timeout=20)
-        on_loop(asyncio.wait_for(connect(student, answer), 20))
+        worker, sdp = live.answer(stream, student.localDescription.sdp, Settings(), loop, relay)
+        on_loop(asyncio.wait_for(connect(student, RTCSessionDescription(sdp, "answer")), 20))
         on_loop(student.close())
         worker.stop()
         stream.on_ended()
@@ -267,25 +271,3 @@ def test_two_hundred_reconnections_leave_no_thread_no_socket_and_no_memory_behin
     assert len(stream.stream_ids) >= 220 and set(written) == set(stream.stream_ids)
     assert after[0] <= before[0] + 2 and after[1] <= before[1] + 4
     assert after[2] - before[2] < 40e6
-
-
-def _worker(stream: StudentStream, loop: asyncio.AbstractEventLoop, relay: MediaRelay) -> WebRtcWorker:
-    """streamlit-webrtc's own worker, as live.camera has it made."""
-    nothing = dict.fromkeys(
-        "rtc_configuration source_video_track source_audio_track sink_video_track sink_audio_track player_factory "
-        "in_recorder_factory out_recorder_factory audio_frame_callback queued_video_frames_callback "
-        "queued_audio_frames_callback on_audio_ended video_processor_factory audio_processor_factory".split()
-    )
-    return WebRtcWorker(
-        WebRtcMode.SENDONLY,
-        **nothing,
-        video_frame_callback=stream.on_frame,
-        on_video_ended=stream.on_ended,
-        async_processing=True,
-        video_receiver_size=4,
-        audio_receiver_size=4,
-        sendback_video=True,
-        sendback_audio=False,
-        loop=loop,
-        relay=relay,
-    )

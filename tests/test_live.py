@@ -1,15 +1,21 @@
 """A student's stream: frames in, buckets and a snapshot out."""
 
+import asyncio
 import gc
 import logging
 import threading
+from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import av
+import cv2
 import numpy as np
 import pytest
+from aiortc.mediastreams import MediaStreamError
 
-from fer import live
+from fer import classify, detect, live
+from fer.config import Settings
 from fer.live import (
     CAMERA_OFF,
     CONNECTING,
@@ -22,6 +28,7 @@ from fer.live import (
     STALLED,
     WAITING,
     Attendance,
+    Pace,
     Snapshot,
     StudentStream,
     Watch,
@@ -74,7 +81,7 @@ def make(*script: list[object]) -> tuple[StudentStream, FakeWriter, Clock]:
     writer, clock, page = FakeWriter(), Clock(), [True]
     detector = FakeDetector(*(script or ([square(50, 50)],)))  # type: ignore[arg-type]
     stream = StudentStream(
-        lambda: Pipeline(detector, FakeClassifier(), Options()), writer, 7, 0.5, lambda: page[0], clock
+        lambda: Pipeline(detector, FakeClassifier(), Options()), writer, 7, Pace(2.0), lambda: page[0], clock
     )
     stream.page = page  # type: ignore[attr-defined]
     return stream, writer, clock
@@ -97,7 +104,7 @@ def test_frames_between_two_analyses_are_counted_and_not_analysed() -> None:
     for _ in range(12):
         stream.on_frame(video(noisy()))
         clock.now += 0.125
-    assert stream.snapshot.frames == 12
+    assert stream.arrived == 12
     assert [b.n for b in writer.buckets] == [1, 2]
 
 
@@ -460,7 +467,7 @@ def test_what_nobody_holds_any_more_is_not_looked_after(monkeypatch: pytest.Monk
 
 def test_a_paused_stream_reads_no_picture_and_stays_connected_without_a_face() -> None:
     detector, classifier, writer, clock = FakeDetector([square(50, 50)]), FakeClassifier(), FakeWriter(), Clock()
-    stream = StudentStream(lambda: Pipeline(detector, classifier, Options()), writer, 7, 0.5, clock=clock)
+    stream = StudentStream(lambda: Pipeline(detector, classifier, Options()), writer, 7, Pace(2.0), clock=clock)
 
     def send(pictures: int) -> None:
         for _ in range(pictures):
@@ -485,7 +492,7 @@ def test_a_paused_stream_reads_no_picture_and_stays_connected_without_a_face() -
 
 def test_a_stream_that_connects_while_it_is_paused_reads_not_even_its_first_picture() -> None:
     detector, classifier, writer = FakeDetector([square(50, 50)]), FakeClassifier(), FakeWriter()
-    stream = StudentStream(lambda: Pipeline(detector, classifier, Options()), writer, 7, 0.5, clock=Clock())
+    stream = StudentStream(lambda: Pipeline(detector, classifier, Options()), writer, 7, Pace(2.0), clock=Clock())
     stream.paused = True
     stream.on_frame(video(noisy()))
     assert (detector.asked, classifier.calls, writer.buckets) == ([], [], [])
@@ -516,3 +523,185 @@ def test_a_face_counts_anew_from_its_second_sighting_after_a_pause() -> None:
 )
 def test_a_paused_stream_is_shown_as_paused_while_its_pictures_arrive(active: bool, at: float, expected: str) -> None:
     assert live.status(active, 0.0, Snapshot(live.PAUSED, at=at), now=100.0) == expected
+
+
+def yuv(picture: Frame, full: bool = False) -> av.VideoFrame:
+    """The picture as a decoder gives it."""
+    return video(picture).reformat(format="yuvj420p" if full else "yuv420p")
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_the_grey_that_is_read_is_the_grey_of_the_colours(scene: Frame, full: bool) -> None:
+    grey = live.grey(yuv(scene, full))
+    assert grey.shape == (240, 320) and grey.dtype == np.uint8
+    expected = cv2.cvtColor(scene, cv2.COLOR_BGR2GRAY).astype(int)
+    assert np.abs(grey.astype(int) - expected).mean() < 2.5
+
+
+def test_a_plane_that_is_wider_than_its_picture_is_cut() -> None:
+    picture = np.full((121, 161, 3), 90, np.uint8)
+    assert live.grey(yuv(picture)).shape == (121, 161)
+    assert live.grey(video(picture)).shape == (121, 161, 3)
+
+
+@pytest.mark.parametrize(("level", "black"), [(0, True), (60, False)])
+def test_a_muted_camera_is_black_in_grey_as_well(level: int, black: bool) -> None:
+    assert live.is_black(live.grey(yuv(np.full((240, 320, 3), level, np.uint8)))) is black
+
+
+@pytest.mark.parametrize("name", detect.DETECTORS)
+def test_read_from_the_grey_plane_a_face_has_the_same_reading(name: str, scene: Frame, yunet_path: Path) -> None:
+    settings = replace(Settings(), yunet_model=yunet_path)
+    model = classify.load(settings.model)
+    frame = yuv(scene)
+    colours = frame.to_ndarray(format="bgr24")
+    (grey,), (coloured,) = (
+        Pipeline(detect.DETECTORS[name](settings), model, Options()).analyse(picture, 0.0)
+        for picture in (live.grey(frame), colours)
+    )
+    np.testing.assert_allclose(grey.face.xyxy, coloured.face.xyxy, atol=4)
+    assert grey.label == coloured.label
+    np.testing.assert_allclose(grey.probs, coloured.probs, atol=0.1)
+
+
+class Turns:
+    """A pool whose turns the test takes."""
+
+    def __init__(self) -> None:
+        self.waiting: list[tuple[object, ...]] = []
+
+    def submit(self, *call: object) -> None:
+        self.waiting.append(call)
+
+    def take(self) -> None:
+        work, *arguments = self.waiting.pop(0)
+        work(*arguments)  # type: ignore[operator]
+
+
+@pytest.fixture
+def turns(monkeypatch: pytest.MonkeyPatch) -> Turns:
+    made = Turns()
+    monkeypatch.setattr(live, "POOL", made)
+    return made
+
+
+def test_an_offered_picture_waits_for_its_turn_and_the_newest_is_read(turns: Turns) -> None:
+    stream, writer, clock = make()
+    for _ in range(9):
+        stream.offer(video(noisy()))
+        clock.now += 0.125
+    assert len(turns.waiting) == 1 and writer.presences == []
+    turns.take()
+    assert stream.snapshot.state == LIVE and stream.snapshot.at == 1001.0
+    assert (stream.arrived, turns.waiting) == (9, [])
+
+
+def test_analyses_keep_their_rate_though_pictures_come_a_little_late(turns: Turns) -> None:
+    stream, writer, clock = make()
+    for number in range(80):
+        clock.now = 1000.0 + number / 8 + 0.02 * (number % 3)
+        stream.offer(video(noisy()))
+        while turns.waiting:
+            turns.take()
+    assert len(writer.presences) == pytest.approx(20, abs=1)
+
+
+def test_at_a_lower_pace_fewer_pictures_are_read_and_all_are_counted(turns: Turns) -> None:
+    stream, writer, clock = make()
+    stream.pace.per_s = 0.2
+    for _ in range(160):
+        stream.offer(video(noisy()))
+        while turns.waiting:
+            turns.take()
+        clock.now += 0.125
+    assert (len(writer.presences), stream.arrived) == (4, 160)
+
+
+def test_a_turn_that_comes_after_the_end_of_the_connection_does_not_begin_another(turns: Turns) -> None:
+    stream, writer, _ = make()
+    stream.offer(video(noisy()))
+    stream.on_ended()
+    turns.take()
+    assert (stream.stream_ids, writer.presences) == ([], [])
+    stream.offer(video(noisy()))
+    turns.take()
+    assert stream.snapshot.state == LIVE
+
+
+def test_a_stream_that_was_stopped_before_its_turn_is_not_read(turns: Turns) -> None:
+    stream, writer, _ = make()
+    stream.offer(video(noisy()))
+    stream.stop()
+    turns.take()
+    assert writer.presences == []
+
+
+def seconds_of(pace: Pace, clock: Clock, seconds: int, late_s: float) -> None:
+    for _ in range(seconds):
+        pace.waited(late_s)
+        clock.now += 1.0
+        pace.check()
+
+
+def test_the_pace_falls_while_analyses_wait_and_comes_back() -> None:
+    clock = Clock()
+    pace = Pace(2.0, clock)
+    seconds_of(pace, clock, 5, 0.0)
+    assert pace.per_s == 2.0 and not pace.lowered
+    seconds_of(pace, clock, 20, 1.0)
+    assert pace.per_s == 0.2 and pace.lowered
+    seconds_of(pace, clock, 20, 0.0)
+    assert pace.per_s == 2.0 and not pace.lowered
+
+
+def test_the_pace_falls_while_the_event_loop_does_not_answer() -> None:
+    clock, asked = Clock(), []
+    pace = Pace(2.0, clock)
+    pace.loop = SimpleNamespace(call_soon_threadsafe=asked.append, is_closed=lambda: False)  # type: ignore[assignment]
+    for _ in range(6):
+        pace.check()
+        clock.now += 0.5
+    assert len(asked) == 1  # one question is enough
+    asked.pop()()
+    pace.check()
+    assert pace.per_s == 1.0
+
+
+class Track:
+    """A track that gives what the test puts into it, and ends with None."""
+
+    def __init__(self, *frames: object) -> None:
+        self._frames = [*frames, None]
+
+    async def recv(self) -> object:
+        frame = self._frames.pop(0)
+        if frame is None:
+            raise MediaStreamError
+        return frame
+
+
+def test_a_sink_hands_on_pictures_and_the_end_of_the_connection(turns: Turns) -> None:
+    stream, writer, _ = make()
+    sink = live.Sink(stream)
+    assert not sink.hasTrack()
+
+    async def connection() -> None:
+        sink.addTrack(Track(video(noisy()), video(noisy())))
+        assert sink.hasTrack()
+        sink.start()
+        await sink._task  # type: ignore[misc]
+
+    asyncio.run(connection())
+    assert stream.arrived == 2 and stream.pace.loop is not None
+    while turns.waiting:
+        turns.take()
+    assert stream.snapshot.state == WAITING and writer.left == stream.stream_ids != []
+
+
+def test_cameras_are_counted_while_their_pages_are_open(watch: Watch) -> None:
+    students = [make()[0] for _ in range(4)]
+    for one in (*students, Student().attendance, Pace(2.0)):
+        watch.add(one)
+    students[0].page[0] = False  # type: ignore[attr-defined]
+    students[1].stop()
+    assert watch.cameras() == 2

@@ -103,7 +103,7 @@ def test_a_student_sees_their_own_reading() -> None:
     room, _ = ui.store().create_class("Algebra", True, ui.now())
     page = joined(room.code)
     assert "Connecting" in texts(page)
-    page.session_state.student_stream.snapshot = Snapshot(LIVE, (reading(0, probs=probs_of("happy")),), ui.now(), 5)
+    page.session_state.student_stream.snapshot = Snapshot(LIVE, (reading(0, probs=probs_of("happy")),), ui.now())
     page.run()
     assert ui.expression("happy") in texts(page)
     assert "Only you see this" in texts(page)
@@ -113,7 +113,7 @@ def test_a_student_goes_on_while_the_database_is_away(tmp_path: Path) -> None:
     room, _ = ui.store().create_class("Algebra", True, ui.now())
     page = joined(room.code)
     (tmp_path / "pages.sqlite3").rename(tmp_path / "away")
-    page.session_state.student_stream.snapshot = Snapshot(LIVE, (reading(0),), ui.now(), 5)
+    page.session_state.student_stream.snapshot = Snapshot(LIVE, (reading(0),), ui.now())
     page.run()
     assert not page.exception and not page.error
     assert "Only you see this" in texts(page)
@@ -554,7 +554,7 @@ def test_a_pause_reaches_the_student_and_ends() -> None:
     assert "no picture is analysed" in texts(teacher)
     student.run()
     assert stream.paused is True
-    stream.snapshot = Snapshot(live.PAUSED, (), ui.now(), 5)
+    stream.snapshot = Snapshot(live.PAUSED, (), ui.now())
     student.run()
     assert "The class is paused: your picture is not analysed" in texts(student)
     assert "Only you see this" not in texts(student)
@@ -716,3 +716,26 @@ def test_a_class_is_deleted_from_the_list_and_one_that_is_gone_is_not_listed() -
     page = next(one for one in page.button if one.key == f"delete_{code}").click().run()
     assert not page.exception
     assert "Old" not in texts(page) and "New" in texts(page) and ui.store().find_class(code) is None
+
+
+def test_a_class_that_is_full_asks_to_join_without_a_camera(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FER_CAPACITY", "1")
+    room, _ = ui.store().create_class("Algebra", True, ui.now())
+    first = joined(room.code)
+    second = joined(room.code)
+    assert "The class is full on this server" in texts(second) and "student_room" not in second.session_state
+    second = button(second, "Join without a camera").click().run()  # type: ignore[attr-defined]
+    assert second.session_state.student_stream is None
+    first.session_state.student_stream.stop()
+    assert joined(room.code).session_state.student_stream is not None
+
+
+@pytest.mark.parametrize(("per_s", "says"), [(2.0, ""), (1.0, "once a second"), (0.2, "every 5 seconds")])
+def test_the_instructor_is_told_when_cameras_are_read_less_often(
+    per_s: float, says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live.Pace, "check", lambda pace: None)
+    page = make_class()
+    ui.pace().per_s = per_s
+    page.run()
+    assert ("to keep up" in texts(page)) is bool(says) and says in texts(page)

@@ -1,0 +1,73 @@
+"""What is changed in aiortc (1.16), whose receivers cannot be set up from outside: other people's private parts."""
+
+import asyncio
+import queue
+import threading
+from functools import partial
+from typing import Any
+
+import av
+from aiortc import rtcrtpreceiver
+from aiortc.codecs import get_decoder
+from aiortc.rate import RemoteBitrateEstimator
+
+REPEAT_MS = 1000  # how often a browser is told again what it may send
+BITS_PER_PIXEL = 0.24  # enough for a face that talks: 147 kbit/s for 320×240 at 8 pictures a second
+
+
+def most_bps(width_px: int, fps: int) -> int:
+    """The bits per second that pictures of that width, 4:3, need."""
+    return int(width_px * width_px * 0.75 * fps * BITS_PER_PIXEL)
+
+
+def tune(width_px: int, fps: int) -> None:
+    """Have all receivers made from now on ask for no more bits than `most_bps`.
+
+    A browser on a good network sends 630 kbit/s of 320×240: four times as many packets, each of which costs the
+    event loop a tenth of a millisecond, and twice the time for decoding.
+    """
+    parts: Any = rtcrtpreceiver
+    parts.RemoteBitrateEstimator = partial(_Estimator, most_bps(width_px, fps))
+    parts.decoder_worker = _decode
+
+
+class _Estimator(RemoteBitrateEstimator):
+    """An estimate of the bandwidth that never exceeds `most_bps`, told once a second unless it falls."""
+
+    def __init__(self, most_bps: int) -> None:
+        super().__init__()
+        self._most_bps, self._told_bps, self._told_ms = most_bps, 0, 0
+
+    def add(
+        self, arrival_time_ms: int, abs_send_time: int, payload_size: int, ssrc: int
+    ) -> tuple[int, list[int]] | None:
+        found = super().add(arrival_time_ms, abs_send_time, payload_size, ssrc)
+        if found is None:
+            return None
+        bps = min(found[0], self._most_bps)
+        if bps >= self._told_bps and 0 <= arrival_time_ms - self._told_ms < REPEAT_MS:
+            return None
+        self._told_bps, self._told_ms = bps, arrival_time_ms
+        return bps, found[1]
+
+
+def _decode(loop: asyncio.AbstractEventLoop, encoded: queue.Queue[Any], decoded: Any, failed: threading.Event) -> None:
+    """The thread of one receiver: aiortc's own makes a task of each picture, and libvpx as many threads as cores.
+
+    A delta frame needs its predecessors, so that all are decoded; one that has a newer one behind it goes no further.
+    """
+    decoder: Any = None
+    name = ""
+    while (task := encoded.get()) is not None:
+        codec, picture = task
+        if codec.name != name:
+            decoder, name = get_decoder(codec), codec.name
+            decoder.codec.thread_count = 1
+        try:
+            frames = decoder.decode(picture)
+        except av.FFmpegError:  # until the next whole picture, which aiortc asks for
+            failed.set()
+            continue
+        if frames and encoded.empty():
+            loop.call_soon_threadsafe(decoded.put_nowait, frames[-1])
+    loop.call_soon_threadsafe(decoded.put_nowait, None)
