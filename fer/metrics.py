@@ -104,6 +104,12 @@ def reliability(labels: Ints, probs: Floats, bins: int = 15) -> list[tuple[float
     return [(float(means[0][i]), float(means[1][i]), int(sizes[i])) for i in np.flatnonzero(sizes)]
 
 
+def record(bins: Sequence[Sequence[float]], confidence: float) -> tuple[float, int] | None:
+    """How often readings about as sure as `confidence` were right, and how many there were: of `reliability`'s bins."""
+    near = min(bins, key=lambda one: abs(one[0] - confidence), default=None)
+    return None if near is None else (float(near[1]), int(near[2]))
+
+
 def temper(probs: Floats, temperature: float) -> Floats:
     """Probabilities sharpened (below 1) or softened (above 1) by temperature scaling (Guo et al. 2017)."""
     logits = np.log(np.maximum(probs, 1e-12)) / temperature
