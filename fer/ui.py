@@ -346,22 +346,21 @@ def faces_table(albums: Albums) -> None:
             for number, reading in enumerate(one.readings, 1):
                 row = rows.setdefault((at, number), {"picture": one.name, "face": number})
                 row[f"expression{of}"] = expression(reading.label)
-                row[f"certainty{of}"] = float(reading.probs.max())
+                row[f"certainty{of}"] = round(float(reading.probs.max()), 2)
     data = pd.DataFrame(list(rows.values()))
     bar = st.column_config.ProgressColumn(format="percent", min_value=0, max_value=1)
     config = {str(name): bar for name in data.columns if str(name).startswith("certainty")}
     st.dataframe(data, column_config=config, hide_index=True, width="stretch", key="faces_table")
 
 
-def face(shown: Photo, number: int, reader: classify.LiteRTClassifier, why: bool) -> None:
-    """One face of a picture as `reader` reads it: how likely what is, how far to trust that, and maybe why."""
+def face(shown: Photo, number: int, model: str, reader: classify.LiteRTClassifier, why: bool) -> None:
+    """One face of a picture as a model reads it: how likely what is, how far to trust that, and maybe why."""
     reading, crop = shown.readings[number - 1], shown.crops[number - 1 : number]
-    name = reader.card.name
-    st.markdown(f"**{expression(reading.label)}** :gray[face {number}, read by {plain(name)}]")
+    st.markdown(f"**{expression(reading.label)}** :gray[face {number}, read by {plain(model)}]")
     if reading.label == UNCERTAIN:
         st.caption("No expression is likely enough, or the face is too small to read.")
     low, high = probe.spread(crop, reader)
-    chart(charts.ranges(reading.probs, low, high), f"face_{name}")
+    chart(charts.ranges(reading.probs, low, high), f"face_{model}")
     told = "The lines span what the model says of the same face cut out a little differently."
     if record := metrics.record(reader.card.metrics.get("reliability", ()), float(reading.probs.max())):
         told += f" Of {record[1]:,} held-out faces read about as surely, {record[0]:.0%} were read right."

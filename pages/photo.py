@@ -58,7 +58,7 @@ if n_faces > 1:
     shares = album.mean_probs(photos)
     mean, figures = st.columns([3, 2], gap="large")
     with mean:
-        st.markdown("**What they show on average**, every face weighing the same")
+        st.markdown("**What they show on average**")
         ui.chart(charts.bars(shares), "photo_mean")
     with figures, st.container(horizontal=True):
         st.metric("Faces", n_faces, width=110)
@@ -84,7 +84,7 @@ if readings:
         why = st.toggle("What does the reading hang on?", key="photo_why")
     for place, (name, reader) in zip([side] if len(chosen) == 1 else st.columns(2), readers.items(), strict=True):
         with place, st.container(border=True):
-            ui.face(albums[name][at], number, reader, why)
+            ui.face(albums[name][at], number, name, reader, why)
 
 with picture, st.container(horizontal=True):
     document, rows = json.dumps(album.documents(photos), indent=1), ui.csv_text(album.table(albums))
