@@ -65,6 +65,11 @@ def paste(frame: Frame, picture: Rgba, x: int, y: int) -> None:
     below[:] = (alpha * picture[:, :, 2::-1] + (1 - alpha) * below).astype(np.uint8)
 
 
+def png(frame: Frame) -> bytes:
+    """The frame as a PNG file."""
+    return bytes(cv2.imencode(".png", frame)[1])
+
+
 @lru_cache(maxsize=128)
 def chip(label: str, text: str, height_px: int) -> Rgba:
     """A rounded tag in the colour of `label` with its emoji and `text`.  # (height_px, w, 4) uint8"""
@@ -74,8 +79,8 @@ def chip(label: str, text: str, height_px: int) -> Rgba:
     image = Image.new("RGBA", (width, height_px))
     draw = ImageDraw.Draw(image)
     draw.rounded_rectangle((0, 0, width - 1, height_px - 1), height_px * 0.3, fill=COLORS[label])
-    emoji = _emoji(label).resize((side, side), Image.Resampling.LANCZOS)
-    image.alpha_composite(emoji, (pad, (height_px - side) // 2))
+    picture = emoji(label).resize((side, side), Image.Resampling.LANCZOS)
+    image.alpha_composite(picture, (pad, (height_px - side) // 2))
     # Black reads on every colour of the palette but the darkest two.
     ink = "white" if label in ("sad", "angry") else "black"
     draw.text((2 * pad + side, height_px / 2), text, ink, font, anchor="lm")
@@ -83,7 +88,8 @@ def chip(label: str, text: str, height_px: int) -> Rgba:
 
 
 @cache
-def _emoji(label: str) -> Image.Image:
+def emoji(label: str) -> Image.Image:
+    """The emoji of `label` or of "uncertain", RGBA, 96 pixels wide; not to be changed."""
     return Image.open(EMOJI_DIR / f"{label}.png").convert("RGBA")
 
 

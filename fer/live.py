@@ -1,20 +1,23 @@
-"""A student's camera stream: the only module that touches streamlit_webrtc."""
+"""Camera streams, a student's and a visitor's: the only module that touches streamlit_webrtc."""
 
 import logging
 import secrets
 import threading
 import time
 import weakref
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import av
+import numpy as np
 from streamlit_webrtc import WebRtcMode, webrtc_streamer
 
 from fer.aggregate import BucketFiller
 from fer.config import Settings
 from fer.draw import annotate
+from fer.mask import Mask
 from fer.pipeline import Pipeline
 from fer.store.writer import Writer
 from fer.types import Frame, Presence, Reading
@@ -32,6 +35,7 @@ HEARD_S = 2.0  # how often a page without a camera says that it is there
 GONE_S = 10.0  # a network that changes closes a page's connection for less
 CONNECT_S = 20.0  # WebRTC connects in 2–3 s; after so long it will not
 STALE_S = 5.0
+NO_PICTURE: Frame = np.zeros((48, 64, 3), np.uint8)
 
 
 @dataclass(frozen=True)
@@ -45,13 +49,44 @@ class Snapshot:
     errors: int = 0
 
 
-class StudentStream:
-    """Analyses one student's pictures and hands buckets to the writer.
+class CameraStream(ABC):
+    """What becomes of one camera's pictures.
 
     `on_frame` runs on a thread of streamlit-webrtc, `on_ended` on its event loop, the rest on the page's
     thread: what they share is one Snapshot, replaced as a whole. It never touches st.session_state, which
     outside the page's thread is one object for all users.
     """
+
+    overlay = False  # whether the picture is sent back
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.snapshot = Snapshot()
+
+    def on_frame(self, frame: av.VideoFrame) -> av.VideoFrame:
+        """Analyse the frame if it is time to; returns what is sent back.
+
+        An exception here would end the track, so this is the one place that catches everything.
+        """
+        try:
+            with self._lock:
+                return self._take(frame)
+        except Exception:
+            self.snapshot = replace(self.snapshot, errors=self.snapshot.errors + 1)
+            if self.snapshot.errors % 100 == 1:
+                log.exception("a frame could not be analysed")
+            return frame
+
+    @abstractmethod
+    def on_ended(self) -> None:
+        """The connection has ended."""
+
+    @abstractmethod
+    def _take(self, frame: av.VideoFrame) -> av.VideoFrame: ...
+
+
+class StudentStream(CameraStream):
+    """Analyses one student's pictures and hands buckets to the writer."""
 
     def __init__(
         self,
@@ -66,29 +101,14 @@ class StudentStream:
 
         `page_open` tells from any thread whether the student's page still has its connection to the server.
         """
+        super().__init__()
         self._page_open, self._frame_at = page_open, 0.0
         self._make_pipeline, self._writer, self._clock = pipeline, writer, clock
         self._class_id, self._interval_s = class_id, interval_s
-        self._lock = threading.Lock()
-        self.overlay = self.paused = False
+        self.paused = False
         self.stream_ids: list[str] = []
-        self.snapshot = Snapshot()
         self.stopped = False
         self._connected = False
-
-    def on_frame(self, frame: av.VideoFrame) -> av.VideoFrame:
-        """Analyse the frame if it is time to; returns it, annotated where the overlay is on.
-
-        An exception here would end the track, so this is the one place that catches everything.
-        """
-        try:
-            with self._lock:
-                return self._take(frame)
-        except Exception:
-            self.snapshot = replace(self.snapshot, errors=self.snapshot.errors + 1)
-            if self.snapshot.errors % 100 == 1:
-                log.exception("a frame could not be analysed")
-            return frame
 
     def on_ended(self) -> None:
         """The connection has ended: this stream is gone from the count."""
@@ -116,6 +136,7 @@ class StudentStream:
             self._writer.forget(stream_id)
 
     def _take(self, frame: av.VideoFrame) -> av.VideoFrame:
+        """The frame, annotated where the overlay is on."""
         if self.stopped:
             return frame
         now, last = self._clock(), self.snapshot
@@ -158,6 +179,50 @@ class StudentStream:
             self._writer.leave(self.stream_ids[-1])
         self._connected = False
         self.snapshot = Snapshot()
+
+
+class EmojiStream(CameraStream):
+    """A visitor's own picture, mirrored, with an emoji for every face. It goes back to them alone.
+
+    Nothing is kept but `picture`, the last one that was drawn, for a snapshot: until the connection ends.
+    """
+
+    overlay = True
+
+    def __init__(
+        self, pipeline: Callable[[], Pipeline], interval_s: float, clock: Callable[[], float] = time.time
+    ) -> None:
+        """`pipeline` makes the pipeline of a new connection."""
+        super().__init__()
+        self._make_pipeline, self._interval_s, self._clock = pipeline, interval_s, clock
+        self.cover = True
+        self._forget()
+
+    def on_ended(self) -> None:
+        with self._lock:
+            self._forget()
+
+    def _forget(self) -> None:
+        self.snapshot, self.picture, self._mask = Snapshot(), NO_PICTURE, Mask()
+        self._pipeline: Pipeline | None = None
+
+    def _take(self, frame: av.VideoFrame) -> av.VideoFrame:
+        now, seen = self._clock(), self.snapshot
+        picture = cast(Frame, np.ascontiguousarray(frame.to_ndarray(format="bgr24")[:, ::-1]))
+        if abs(now - seen.at) >= self._interval_s:
+            state, readings = self._read(picture, now)
+            self._mask.aim(readings)
+            seen = replace(seen, state=state, readings=tuple(readings), at=now)
+        self.snapshot = replace(seen, frames=seen.frames + 1)
+        self.picture = self._mask.draw(picture, now, self.cover)
+        return av.VideoFrame.from_ndarray(self.picture, format="bgr24")
+
+    def _read(self, picture: Frame, now: float) -> tuple[str, list[Reading]]:
+        if is_black(picture):
+            return CAMERA_OFF, []
+        self._pipeline = self._pipeline or self._make_pipeline()
+        readings = self._pipeline.analyse(picture, now)
+        return LIVE if readings else NO_FACE, readings
 
 
 class Attendance:
@@ -243,10 +308,10 @@ def is_black(picture: Frame) -> bool:
     return float(sample.mean()) < DARK and float(sample.std()) < FLAT
 
 
-def camera(key: str, stream: StudentStream, settings: Settings) -> Any:
-    """The START button and the student's own picture; returns streamlit-webrtc's context.
+def camera(key: str, stream: CameraStream, settings: Settings) -> Any:
+    """The START button and the visitor's own picture; returns streamlit-webrtc's context.
 
-    The picture is sent back only for the overlay. Each mode has a key of its own: a connection cannot
+    The picture is sent back only for an overlay. Each mode has a key of its own: a connection cannot
     change its direction.
     """
     mode = WebRtcMode.SENDRECV if stream.overlay else WebRtcMode.SENDONLY

@@ -86,7 +86,8 @@ def wilson(right: int, n: int) -> tuple[float, float]:
         return 0.0, 1.0
     z, share = 1.96, right / n
     middle, spread = share + z**2 / (2 * n), z * math.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
-    return max(0.0, (middle - spread) / (1 + z**2 / n)), min(1.0, (middle + spread) / (1 + z**2 / n))
+    low, high = (middle - spread) / (1 + z**2 / n), (middle + spread) / (1 + z**2 / n)
+    return max(0.0, min(low, share)), min(1.0, max(high, share))  # rounding is not to leave the share outside
 
 
 def expected_calibration_error(labels: Ints, probs: Floats, bins: int = 15) -> float:

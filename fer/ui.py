@@ -8,6 +8,7 @@ import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -21,7 +22,7 @@ import pandas as pd
 import segno
 import streamlit as st
 
-from fer import album, alert, charts, classify, demo, detect, draw, metrics, probe, signals
+from fer import album, alert, charts, classify, demo, detect, draw, live, metrics, probe, signals
 from fer.aggregate import BucketFiller, above_floor, guarded, merge, table
 from fer.album import Albums, Photo
 from fer.alert import Alarm
@@ -29,7 +30,7 @@ from fer.config import Settings
 from fer.detect import Choice, Detector
 from fer.errors import FerError, ImageError, StoreError
 from fer.labels import COLORS, EMOJI, LABELS, UNCERTAIN
-from fer.live import Attendance, StudentStream, Watch
+from fer.live import Attendance, EmojiStream, StudentStream, Watch
 from fer.pipeline import Options, Pipeline
 from fer.report import Lesson
 from fer.store import Store
@@ -40,6 +41,7 @@ from fer.types import Bucket, Classroom, Reading, Signal
 log = logging.getLogger(__name__)
 
 CHART_FONT = "Source Sans, Noto Color Emoji, Apple Color Emoji, Segoe UI Emoji, sans-serif"
+EMOJI_ANALYSES_PER_S, EMOJI_HALF_LIFE_S = 8.0, 0.4
 LAW = """
 In the European Union, inferring emotions of people in **education** from their faces is prohibited
 (AI Act, Regulation (EU) 2024/1689, Article 5(1)(f)), save for medical or safety reasons. Elsewhere other laws
@@ -102,6 +104,18 @@ def new_stream(room: Classroom) -> StudentStream:
     stream = StudentStream(make, writer(), room.class_id, 1 / chosen.analyses_per_s, _page_open())
     _watch().add(stream)
     return stream
+
+
+def new_emoji_stream() -> EmojiStream:
+    """A visitor's stream for the emoji page; it touches neither a class nor the store."""
+    choice, model, chosen = detector_choice(), classifier(), settings()
+    options = replace(Options.of(chosen, model.card), half_life_s=min(EMOJI_HALF_LIFE_S, chosen.half_life_s))
+    return EmojiStream(lambda: Pipeline(choice.create(chosen), model, options), 1 / EMOJI_ANALYSES_PER_S)
+
+
+def emoji_camera(stream: EmojiStream) -> Any:
+    """The START button and the picture with emoji: larger and smoother than a class needs it."""
+    return live.camera("emoji", stream, replace(settings(), camera_width=640, camera_fps=20))
 
 
 def new_attendance(room: Classroom, counted: bool) -> Attendance:

@@ -22,6 +22,7 @@ GROUPS = (
         "charts",
         "augment",
         "draw",
+        "mask",
         "robustness",
         "leaks",
         "alert",
