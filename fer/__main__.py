@@ -1,4 +1,4 @@
-"""python -m fer predict | analyze | train | evaluate | audit | compare | faces | bench | fetch"""
+"""python -m fer predict | analyze | train | evaluate | audit | compare | faces | dataset | bench | fetch"""
 
 import argparse
 import csv
@@ -293,6 +293,26 @@ def _faces(args: argparse.Namespace, settings: Settings) -> None:
             )
 
 
+def _dataset_faces(args: argparse.Namespace, settings: Settings) -> None:
+    from fer import collect, detect
+
+    detector = detect.choose(settings).create(settings)
+    progress = _Progress()
+    try:
+        found = collect.collect(args.folder, args.out, detector, progress)
+    finally:
+        progress.end()
+    counts = collect.counts(found)
+    print("".ljust(12) + "".join(f"{label:>10}" for label in LABELS))
+    for split in ("train", "test"):
+        print(f"{split:12}" + "".join(f"{counts[split][label]:>10}" for label in LABELS))
+    print(f"{counts[collect.UNLABELLED].total()} without a label, set aside in {args.out / collect.UNLABELLED}")
+    print(f"{len(found.left_out)} left out, {args.out / 'left_out.csv'} says why")
+    for split in ("train", "test"):
+        if not counts[split]:
+            print(f"There is no labelled face for {split}: training needs more pictures.", file=sys.stderr)
+
+
 def _bench(args: argparse.Namespace, settings: Settings) -> None:
     from fer import bench
 
@@ -388,6 +408,17 @@ def _parser() -> argparse.ArgumentParser:
     faces.add_argument("--data", type=Path, required=True, help="the zip, an unpacked Kaggle folder, or fer2013.csv")
     faces.add_argument("--split", default="train", help="train, test (PublicTest) or private (PrivateTest)")
     faces.set_defaults(run=_faces)
+
+    dataset = commands.add_parser("dataset", help="make a data set of one's own")
+    made = dataset.add_subparsers(title="data sets", required=True, metavar="KIND")
+    cut_out = made.add_parser("faces", help="find the faces in a folder of photos, in folders named as labels")
+    cut_out.add_argument(
+        "folder", type=Path, metavar="DIR", help="photos; those in no folder named as a label are set aside"
+    )
+    cut_out.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="the data set, as train and evaluate take it"
+    )
+    cut_out.set_defaults(run=_dataset_faces)
 
     bench = commands.add_parser("bench", help="speed and memory on this machine, one thread")
     bench.add_argument("names", nargs="*", metavar="NAME", help="which to run; default all that print milliseconds")

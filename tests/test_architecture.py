@@ -31,7 +31,7 @@ GROUPS = (
         "policy",
     ),
     ("dataset", "detect", "classify", "track", "store"),
-    ("evaluation", "pipeline", "photo", "album", "probe", "video", "training", "report", "zoo"),
+    ("evaluation", "pipeline", "photo", "album", "probe", "collect", "video", "training", "report", "zoo"),
     ("live",),
     ("ui",),
     ("bench", "__main__"),
