@@ -78,3 +78,10 @@ def test_the_snapshot_is_the_picture_with_its_emoji(visitor: Page, tmp_path: Pat
 def test_uncovered_the_face_is_seen_again(visitor: Page) -> None:
     visitor.get_by_text("Cover the faces").click()
     b.wait_for(lambda: 0 < returned(visitor).std() and yellow(returned(visitor)) < 0.1, 20, "the face to be free")
+
+
+def test_the_mirror_fits_on_a_phone(visitor: Page) -> None:
+    visitor.set_viewport_size(b.PHONE)
+    b.wait_for(lambda: returned(visitor).std() > 0, 20, "the picture")
+    look(visitor, "emoji", "phone")
+    visitor.set_viewport_size(b.DESKTOP)
