@@ -4,6 +4,7 @@ import base64
 import csv
 import hashlib
 import json
+import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -226,11 +227,8 @@ def _write(collection: Collection, out: Path) -> None:
 
 
 def _written(out: Path) -> set[Path]:
-    """The pictures that an earlier call wrote."""
-    if not (out / "faces.csv").is_file():
-        return set()
-    with (out / "faces.csv").open(newline="", encoding="utf-8") as file:
-        return {Path(row["face"]) for row in csv.DictReader(file)}
+    """The pictures that an earlier call wrote, by their names; even one that was killed while it wrote them."""
+    return {file.relative_to(out) for file in out.rglob("*.png") if re.fullmatch("[0-9a-f]{16}", file.stem)}
 
 
 def _table(path: Path, heading: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:

@@ -382,8 +382,9 @@ def face(shown: Photo, number: int, model: str, reader: classify.LiteRTClassifie
     if why:
         label = LABELS[int(reading.probs.argmax())]
         change = probe.sensitivity(crop, reader, label)
-        flat = np.zeros_like(change)
-        st.image([draw.heat(crop, flat), draw.heat(crop, change)], channels="BGR", width=150)
+        with st.container(horizontal=True):
+            for tint in (np.zeros_like(change), change):
+                st.image(draw.heat(crop, tint), channels="BGR", width=150)
         most = float(change.max())
         found = f"Covering an orange place makes *{label}* less likely, by {most:.0%} at most; a blue one, likelier."
         if most < draw.LEAST_CHANGE:

@@ -227,6 +227,16 @@ def test_a_picture_that_was_taken_away_or_sorted_is_so_in_the_data_set(photos: P
     )
 
 
+def test_what_a_run_left_that_was_killed_while_writing_is_taken_away(photos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    collect.collect(photos, out, FakeDetector([GOOD]), nothing)
+    before = tree(out)
+    (out / "train" / "fear").mkdir()
+    (out / "train" / "fear" / f"{'0' * 16}.png").touch()
+    collect.collect(photos, out, FakeDetector([GOOD]), nothing)
+    assert tree(out) == before
+
+
 def test_hidden_files_are_passed_over_and_others_are_named(photos: Path, tmp_path: Path) -> None:
     (photos / ".DS_Store").write_text("x")
     (photos / "happy" / "notes.txt").write_text("x")
