@@ -57,7 +57,7 @@ def _predict(args: argparse.Namespace, settings: Settings) -> None:
         args.out.write_bytes(album.archive({classifier.card.name: photos}, failures))
     if args.json and photos:
         _print_json(album.documents(photos))
-    elif n_faces := sum(len(photo.readings) for photo in photos):
+    elif (n_faces := sum(len(photo.readings) for photo in photos)) > 1:
         shares = album.mean_probs(photos)
         named = [*zip(LABELS, shares.tolist(), strict=True), ("uncertain", 1 - float(shares.sum()))]
         print(f"{n_faces} faces: " + "  ".join(f"{label} {share:.0%}" for label, share in named if share >= 0.005))

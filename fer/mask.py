@@ -94,17 +94,16 @@ def _lay(frame: Frame, look: Look) -> None:
     size = _size(side)
     picture = np.sum([np.float32(share) * _sprite(label, size) for label, share in seen], axis=0)
     cos, sin = (f(tilt) * side / size for f in (math.cos, math.sin))
-    middle = (size - 1) / 2
-    matrix = np.array(
-        [[cos, -sin, x - x0 - cos * middle + sin * middle], [sin, cos, y - y0 - sin * middle - cos * middle]]
-    )
+    turn = np.array([[cos, -sin], [sin, cos]])
+    shift = np.array([x - x0, y - y0]) - turn @ np.full(2, (size - 1) / 2)
+    matrix = np.column_stack([turn, shift])
     laid = cv2.warpAffine(picture, matrix, (x1 - x0, y1 - y0), flags=cv2.INTER_LINEAR)
     below = frame[y0:y1, x0:x1]
     below[:] = np.rint(laid[:, :, :3] + (1 - laid[:, :, 3:]) * below).clip(0, 255).astype(np.uint8)
 
 
 def _size(side_px: float) -> int:
-    """The size of the picture to draw from: no less than a half larger, since a warp to far smaller would flicker."""
+    """The size of the picture to draw from, below twice the side: a warp to far smaller would flicker."""
     size = LARGEST_PX
     while size > 12 and size / 2 >= side_px:
         size //= 2

@@ -1,6 +1,7 @@
 """The emoji page and its stream: frames in, frames with emoji out, and nothing else."""
 
 import inspect
+from collections.abc import Iterator
 from itertools import pairwise
 from types import SimpleNamespace
 
@@ -96,7 +97,7 @@ def test_it_knows_no_class_and_no_store() -> None:
 
 
 @pytest.fixture
-def page(monkeypatch: pytest.MonkeyPatch) -> AppTest:
+def page(monkeypatch: pytest.MonkeyPatch) -> Iterator[AppTest]:
     """The page with a camera that has been started."""
     monkeypatch.chdir(ROOT)
     monkeypatch.setenv("FER_DETECTOR", "cascade")
