@@ -28,7 +28,7 @@ from fer.album import Albums, Photo
 from fer.alert import Alarm
 from fer.config import Settings
 from fer.detect import Choice, Detector
-from fer.errors import FerError, ImageError, StoreError
+from fer.errors import ClassError, FerError, ImageError, StoreError
 from fer.labels import COLORS, EMOJI, LABELS, UNCERTAIN
 from fer.live import Attendance, EmojiStream, StudentStream, Watch
 from fer.pipeline import Options, Pipeline
@@ -40,6 +40,7 @@ from fer.types import Bucket, Classroom, Reading, Signal
 
 log = logging.getLogger(__name__)
 
+SHELF_MOST = 100  # classes that one browser remembers
 CHART_FONT = "Source Sans, Noto Color Emoji, Apple Color Emoji, Segoe UI Emoji, sans-serif"
 EMOJI_ANALYSES_PER_S, EMOJI_HALF_LIFE_S = 8.0, 0.4
 LAW = """
@@ -215,9 +216,10 @@ def open_demo() -> tuple[Classroom, str]:
 
 
 def go_on_with_demo(room: Classroom) -> None:
-    """Write what has happened in the demo class since the last time."""
+    """Write what has happened in the demo class since the last time; the same again changes nothing."""
     until = now()
-    rows, here, said = demo.lesson(room.class_id, room.created_at, st.session_state.demo_until, until)
+    since = st.session_state.get("demo_until", max(room.created_at, until - demo.PAST_S))
+    rows, here, said = demo.lesson(room.class_id, room.created_at, since, until)
     store().put(rows, here, [])
     for one in said:
         store().give(one)
@@ -292,12 +294,17 @@ def begin() -> None:
         PagesManager.uses_pages_directory = False
         st.rerun()
     # Streamlit leaves a lot of empty space above the title.
-    st.html("<style>.stMainBlockContainer { padding-top: 5rem; padding-bottom: 3rem; max-width: 76rem }</style>")
+    # The hint "Press Enter" lies upon what was typed, on a phone.
+    st.html(
+        "<style>.stMainBlockContainer { padding-top: 5rem; padding-bottom: 3rem; max-width: 76rem }"
+        ".stMainBlockContainer [data-testid=stCaptionContainer] { color: inherit; opacity: .8 }"  # theirs is too pale
+        "@media (max-width: 640px) { [data-testid=InputInstructions] { display: none } }</style>"
+    )
 
 
 def chart(drawn: alt.Chart | alt.LayerChart, key: str) -> None:
     """Show a chart so that new data moves its marks: Streamlit rebuilds it only when the specification changes."""
-    spec: dict[str, Any] = drawn.to_dict()
+    spec: dict[str, Any] = drawn.to_dict(validate=False)  # which takes longer than drawing; tests validate each chart
     spec.pop("datasets", None)
     spec.pop("data", None)
     # A canvas takes the first font that has the sign, and some have emoji in black and white.
@@ -307,17 +314,73 @@ def chart(drawn: alt.Chart | alt.LayerChart, key: str) -> None:
 
 def own_picture() -> None:
     """The student's own camera, mirrored, as their browser sends it; nothing before START and after STOP."""
-    _preview()(key="own_picture")
+    html = '<video muted playsinline aria-label="Your own picture"></video>'
+    css = "video { width: 100%; border-radius: 12px; transform: scaleX(-1); display: none; background: #000 }"
+    _component("preview", html, css)(key="own_picture")
+
+
+def preflight() -> None:
+    """What the student's browser says of camera and network before START, and what to change if they will not do."""
+    css = "ul { list-style: none; margin: 0; padding: 0; color: var(--st-text-color); font-size: .9rem }\n"
+    css += "li[data-state=bad], li[data-state=doubtful] { font-weight: 600 }"
+    servers = [dict(server) for server in settings().ice_servers]
+    _component("preflight", '<ul aria-live="polite"></ul>', css)(key="preflight", data={"iceServers": servers})
 
 
 @st.cache_resource(show_spinner=False)
-def _preview() -> Callable[..., Any]:
-    return st.components.v2.component(
-        "classmood_preview",
-        html='<video muted playsinline aria-label="Your own picture"></video>',
-        css="video { width: 100%; border-radius: 12px; transform: scaleX(-1); display: none; background: #000 }",
-        js=(Path(__file__).parent / "preview.js").read_text(encoding="utf-8"),
-    )
+def _component(name: str, html: str, css: str = "") -> Callable[..., Any]:
+    """What Streamlit has no element for, from `name`.js in this folder."""
+    js = (Path(__file__).parent / f"{name}.js").read_text(encoding="utf-8")
+    return st.components.v2.component(f"classmood_{name}", html=html, css=css, js=js)
+
+
+def shelf() -> None:
+    """Where the keys of an instructor's classes come from: this session, and this browser if they asked it to."""
+    state = st.session_state
+    order = state.get("shelf_order")
+    found = _component("shelf", "<span></span>")(key="shelf", data=order, on_kept_change=lambda: None).get("kept") or {}
+    state.remembered = {str(code)[:16]: str(key)[:64] for code, key in list(found.items())[:SHELF_MOST]}
+    if order and (order.get("remember") in state.remembered or order.get("forget", "") not in ("", *state.remembered)):
+        state.pop("shelf_order")  # it was carried out; done again, it would undo what another window did since
+
+
+def remember(code: str) -> None:
+    """Have this browser keep the key of a class that this session knows; `shelf` carries it out."""
+    st.session_state.shelf_order = {"remember": code, "key": st.session_state.class_keys[code]}
+
+
+def forget(code: str) -> None:
+    st.session_state.get("class_keys", {}).pop(code, None)
+    st.session_state.shelf_order = {"forget": code}
+
+
+def keys() -> dict[str, str]:
+    """The key of each class, by its code, that this session has made or opened or this browser remembers."""
+    known: dict[str, str] = {**st.session_state.get("remembered", {}), **st.session_state.get("class_keys", {})}
+    return known
+
+
+def take(room: Classroom, key: str) -> None:
+    """Make `room` the class of this page, and remember its key for as long as the page is open."""
+    st.session_state.class_room = room
+    st.session_state.setdefault("class_keys", {})[room.code] = key
+
+
+def opened(code: str) -> Classroom:
+    """A class whose key is known here. The key is tried, and the login kept, once while the page is open."""
+    key = keys()[code]
+    if key not in st.session_state.setdefault("proven", set()):
+        store().open_class(code, key, now())
+        st.session_state.proven.add(key)
+    if (room := store().find_class(code)) is None:
+        raise ClassError("This class was deleted.")
+    return room
+
+
+def put_away() -> None:
+    """Leave the class of this page; it goes on."""
+    for name in ("class_room", "class_key", "demo_until"):
+        st.session_state.pop(name, None)
 
 
 def photos(given: Sequence[Any]) -> tuple[list[Photo], list[str]]:
@@ -383,8 +446,8 @@ def face(shown: Photo, number: int, model: str, reader: classify.LiteRTClassifie
         label = LABELS[int(reading.probs.argmax())]
         change = probe.sensitivity(crop, reader, label)
         with st.container(horizontal=True):
-            for tint in (np.zeros_like(change), change):
-                st.image(draw.heat(crop, tint), channels="BGR", width=150)
+            for tint, alt_text in ((np.zeros_like(change), "The face"), (change, "What the reading hangs on")):
+                st.image(draw.heat(crop, tint), channels="BGR", width=150, alt=alt_text)
         most = float(change.max())
         found = f"Covering an orange place makes *{label}* less likely, by {most:.0%} at most; a blue one, likelier."
         if most < draw.LEAST_CHANGE:

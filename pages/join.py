@@ -92,6 +92,7 @@ if stream is not None:
         active = context.state.playing or context.state.signalling
         if not active:
             state.pop("student_connecting_since", None)
+            ui.preflight()
 elif not room.camera:
     st.caption("This class runs without cameras. Nothing but your taps is sent.")
 else:

@@ -72,7 +72,7 @@ at = 0
 if len(photos) > 1:
     at = st.selectbox("Picture", range(len(photos)), format_func=lambda i: f"{i + 1}. {photos[i].name}")
 picture, side = st.columns([3, 2], gap="large")
-picture.image(album.annotated(photos[at]), channels="BGR", width="stretch")
+picture.image(album.annotated(photos[at]), channels="BGR", width="stretch", alt="The picture and its faces")
 readings = photos[at].readings
 if not readings and n_faces:
     side.warning("No face was found in this picture.")
