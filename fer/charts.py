@@ -47,6 +47,26 @@ def bars(mean_probs: NDArray[Any], uncertain: bool = True) -> alt.Chart:
     return drawn
 
 
+def ranges(probs: NDArray[Any], low: NDArray[Any], high: NDArray[Any]) -> alt.LayerChart:
+    """One bar per expression (7,), 0..100%, and a line from `low` to `high` (7,) on each."""
+    columns = {"share": probs, "low": low, "high": high}
+    data = pd.DataFrame({"expression": LABELS, **{name: np.asarray(of, float) for name, of in columns.items()}})
+    data["name"] = [f"{EMOJI[label]} {label}" for label in LABELS]
+    scale, axis = alt.Scale(domain=[0, 1]), alt.Axis(format="%", tickCount=5)
+    base = alt.Chart().encode(
+        y=alt.Y("name:N", title=None, sort=None, axis=alt.Axis(labelLimit=140)),
+        tooltip=[alt.Tooltip("expression:N"), *(alt.Tooltip(f"{name}:Q", format=".0%") for name in columns)],
+    )
+    bar = base.mark_bar(cornerRadiusEnd=3).encode(
+        x=alt.X("share:Q", title=None, scale=scale, axis=axis),
+        color=alt.Color("expression:N", scale=COLOR, legend=None),
+    )
+    line = base.mark_rule(strokeWidth=2, color="#555", aria=False).encode(
+        x=alt.X("low:Q", scale=scale), x2=alt.X2("high:Q")
+    )
+    return cast(alt.LayerChart, alt.layer(bar, line, data=data).properties(height=30 * len(LABELS)))
+
+
 def area(
     slots: Sequence[Slot],
     origin: float,
