@@ -31,3 +31,7 @@ class StoreError(FerError):
 
 class ClassError(FerError):
     """A class code or an instructor key that does not open a class."""
+
+
+class JournalError(FerError):
+    """A name and passphrase that do not open a journal, or an entry or archive that cannot be taken in."""

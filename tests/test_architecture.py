@@ -28,11 +28,14 @@ GROUPS = (
         "demo",
         "signals",
         "policy",
+        "personal",
+        "vault",
     ),
     ("dataset", "detect", "classify", "track", "store"),
-    ("evaluation", "pipeline", "photo", "video", "training", "report", "zoo"),
+    ("evaluation", "pipeline", "photo", "video", "training", "report", "zoo", "journal", "archive", "learning"),
     ("live",),
     ("ui",),
+    ("ui_journal",),
     ("bench", "__main__"),
 )
 LEVEL = {module: level for level, group in enumerate(GROUPS) for module in group}
@@ -82,11 +85,13 @@ def test_imports_go_down_the_list(path: Path):
 @pytest.mark.parametrize(
     "library, allowed",
     [
-        ("streamlit", {"ui"}),
+        ("streamlit", {"ui", "ui_journal"}),
         ("streamlit_webrtc", {"live"}),
         ("keras", {"training", "zoo"}),
         ("tensorflow", {"training"}),
         ("av", {"live", "video"}),
+        ("sklearn", {"personal", "zoo"}),
+        ("cryptography", {"vault"}),
     ],
 )
 def test_a_large_library_is_the_affair_of_one_module(library: str, allowed: set[str]):
