@@ -20,8 +20,8 @@ from fer.types import Signal, Slot
 
 SHOWN = (*LABELS, UNCERTAIN)
 COLOR = alt.Scale(domain=list(SHOWN), range=[COLORS[label] for label in SHOWN])
-# From the pleasant to the unpleasant: what belongs together touches in the stack.
 EMOJI_FONT = "Noto Color Emoji, Apple Color Emoji, Segoe UI Emoji, sans-serif"
+# From the pleasant to the unpleasant: what belongs together touches in the stack.
 STACK = ("happy", "surprise", "neutral", UNCERTAIN, "sad", "fear", "disgust", "angry")
 
 

@@ -10,6 +10,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +20,7 @@ from fer.types import Entry, Head, Trial
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-Progress = Callable[[float], None]  # the share that is done, 0..1
+Progress = Callable[[float], object]  # the share that is done, 0..1
 
 MIN_PER_LABEL = 5  # one for each part of the trial
 MIN_CORRECTIONS = 5
@@ -76,7 +77,7 @@ def apply(weights: Floats, bias: Floats, probs: Floats) -> Floats:
     return np.asarray(raised / raised.sum(-1, keepdims=True))
 
 
-def read(head: Head | None, probs: Floats) -> Floats:
+def read(head: Head | None, probs: NDArray[Any]) -> Floats:
     """A reading (7,) as a keeper's head has it; as it is where there is none in use."""
     if head is None or not head.in_use:
         return np.asarray(probs, np.float64)

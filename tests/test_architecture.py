@@ -35,6 +35,7 @@ GROUPS = (
     ("evaluation", "pipeline", "photo", "video", "training", "report", "zoo", "journal", "archive", "learning"),
     ("live",),
     ("ui",),
+    ("ui_keeper",),
     ("ui_journal",),
     ("bench", "__main__"),
 )
@@ -85,7 +86,7 @@ def test_imports_go_down_the_list(path: Path):
 @pytest.mark.parametrize(
     "library, allowed",
     [
-        ("streamlit", {"ui", "ui_journal"}),
+        ("streamlit", {"ui", "ui_keeper", "ui_journal"}),
         ("streamlit_webrtc", {"live"}),
         ("keras", {"training", "zoo"}),
         ("tensorflow", {"training"}),
