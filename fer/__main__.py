@@ -287,16 +287,27 @@ def _faces(args: argparse.Namespace, settings: Settings) -> None:
 def _bench(args: argparse.Namespace, settings: Settings) -> None:
     from fer import bench
 
-    results = bench.run(args.names, settings, args.repeats)
+    results = bench.run(args.names, settings, args.repeats, args.data)
     if args.json:
         _print_json(results)
         return
     print(f"{'':24}{'median':>10}{'p95':>10}{'n':>7}")
     for name, figures in results.items():
+        if "median_points" in figures:
+            _print_keepers(name, figures)
+            continue
         key = next(key for key in figures if key.startswith("median_"))
         unit = {"median_ms": "ms", "median_mb": "MB", "median_per_s": "/s"}[key]
         values = [figures.get(kind) for kind in (key, key.replace("median", "p95"))]
         print(f"{name:24}" + "".join(f"{v:>7.2f} {unit}" for v in values if v is not None) + f"{figures['n']:>7}")
+
+
+def _print_keepers(name: str, figures: dict[str, float]) -> None:
+    points = ", ".join(f"{kind} {figures[f'{kind}_points']:+.1f}" for kind in ("mean", "median", "worst"))
+    print(
+        f"{name:28}{figures['general_percent']:>6.1f}% → {figures['own_percent']:.1f}%   {points} points; "
+        f"in use by {figures['in_use_percent']:.0f}% of {figures['n']} after {figures['entries']} entries"
+    )
 
 
 def _fetch(args: argparse.Namespace, settings: Settings) -> None:
@@ -380,6 +391,7 @@ def _parser() -> argparse.ArgumentParser:
 
     bench = commands.add_parser("bench", help="speed and memory on this machine, one thread")
     bench.add_argument("names", nargs="*", metavar="NAME", help="which to run; default all that print milliseconds")
+    bench.add_argument("--data", type=Path, help="FER2013, for the bench “journal”")
     bench.add_argument("--repeats", type=_positive, default=200)
     bench.set_defaults(run=_bench)
 

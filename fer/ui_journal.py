@@ -27,30 +27,31 @@ state = st.session_state
 def new_entry(who: Keeper, entries: Sequence[Entry]) -> None:
     """A picture, its reading, and what the keeper says to it."""
     turn = state.setdefault("journal_turn", 0)
-    source = st.segmented_control("Source", ["Camera", "Upload"], default="Camera", label_visibility="collapsed")
-    if source == "Camera":
-        if ui.camera_blocked():
-            st.warning("Browsers open the camera on https:// addresses only; upload a picture instead.")
-        given = st.camera_input("Take a picture", key=f"journal_camera_{turn}")
-    else:
-        kinds = ["jpg", "jpeg", "png", "webp", "heic", "heif"]
-        given = st.file_uploader("A picture with your face", type=kinds, key=f"journal_upload_{turn}")
+    left, right = st.columns([2, 3], gap="large")
+    with left:
+        given = _given(turn)
     if given is None:
-        st.caption("The picture is read in memory. It is kept only if you tick so below, and then sealed.")
+        left.caption("The picture is read in memory. It is kept only if you tick so, and then sealed.")
         return
-    with st.spinner("Reading the picture…"):
+    with left, st.spinner("Reading the picture…"):
         frame = photo.decode(given.getvalue())
         found = photo.read_faces(frame, ui.new_detector(), ui.classifier(), ui.settings().confidence_floor)
     if not found:
-        st.warning("No face was found. A face should be upright, lit, and at least 24 pixels wide.")
+        right.warning("No face was found. A face should be upright, lit, and at least 24 pixels wide.")
         return
-    left, right = st.columns([2, 3], gap="large")
-    with left:
-        chosen = _whose(frame, found, turn)
-        picture = journal.portrait(frame, chosen.face)
-        st.image(picture, channels="BGR", width=journal.PORTRAIT_PX, alt="Your face, as it was found")
     with right:
-        _read_and_say(who, chosen, picture, f"{turn}_{given.file_id}")
+        _read_and_say(who, frame, _whose(frame, found, turn), f"{turn}_{given.file_id}")
+
+
+def _given(turn: int) -> Any:
+    """The picture that was taken or uploaded, or None."""
+    source = st.segmented_control("Source", ["Camera", "Upload"], default="Camera", label_visibility="collapsed")
+    if source == "Upload":
+        kinds = ["jpg", "jpeg", "png", "webp", "heic", "heif"]
+        return st.file_uploader("A picture with your face", type=kinds, key=f"journal_upload_{turn}")
+    if ui.camera_blocked():
+        st.warning("Browsers open the camera on https:// addresses only; upload a picture instead.")
+    return st.camera_input("Take a picture", key=f"journal_camera_{turn}")
 
 
 def _whose(frame: Frame, found: Sequence[Reading], turn: int) -> Reading:
@@ -63,12 +64,15 @@ def _whose(frame: Frame, found: Sequence[Reading], turn: int) -> Reading:
     return found[(number or 1) - 1]
 
 
-def _read_and_say(who: Keeper, reading: Reading, picture: Frame, key: str) -> None:
+def _read_and_say(who: Keeper, frame: Frame, reading: Reading, key: str) -> None:
+    picture = journal.portrait(frame, reading.face)
     own = personal.read(state.journal_head, reading.probs)
     likeliest = int(own.argmax())
     by = "your own model" if state.journal_head else "the general model"
     sure = "" if own.max() >= ui.settings().confidence_floor and reading.label != UNCERTAIN else ", but not surely"
-    st.markdown(f"Read as **{ui.expression(LABELS[likeliest])}** by {by}{sure}.")
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.image(picture, channels="BGR", width=112, alt="Your face, as it was found")
+        st.markdown(f"Read as **{ui.expression(LABELS[likeliest])}** by {by}{sure}.", width="stretch")
     ui.chart(charts.bars(own, uncertain=False), "journal_bars")
     with st.form(f"journal_new_{key}_{reading.face_id}", border=False):
         label, note, tags = _fields(likeliest)
@@ -193,9 +197,9 @@ def overview(who: Keeper, entries: Sequence[Entry]) -> None:
     days = journal.days(entries, zone)
     current, longest = journal.streaks(days, datetime.fromtimestamp(ui.now(), zone).date())
     with st.container(horizontal=True):
-        st.metric("Entries", len(entries), width=110)
-        st.metric("Days in a row", current, width=130)
-        st.metric("Most in a row", longest, width=130)
+        st.metric("Entries", len(entries), width=104)
+        st.metric("Days in a row", current, width=104)
+        st.metric("Most in a row", longest, width=104)
     if not entries:
         st.info("The calendar begins with your first entry.")
         return

@@ -27,15 +27,13 @@ if said := state.pop("journal_said", None):
     st.toast(said, icon=":material/check:")
 
 SECTIONS = {
-    "New entry": ui_journal.new_entry,
+    "New": ui_journal.new_entry,
     "Timeline": ui_journal.timeline,
     "Overview": ui_journal.overview,
-    "My model": ui_journal.model,
-    "My data": ui_journal.data,
+    "Model": ui_journal.model,
+    "Data": ui_journal.data,
 }
-section = st.segmented_control(
-    "Section", list(SECTIONS), default="New entry", required=True, label_visibility="collapsed"
-)
+section = st.segmented_control("Section", list(SECTIONS), default="New", required=True, label_visibility="collapsed")
 with ui.errors_shown():
     if "journal_deleted" in state:
         ui_journal.undo(who)
