@@ -95,8 +95,7 @@ def _one(kind: Kind, labels: Ints, probs: Floats, rng: np.random.Generator) -> t
     order = _in_turn(labels, rng)
     general = read.argmax(1)
     kept = order[: int(np.searchsorted(np.cumsum(said[order] != general[order]), CORRECTIONS)) + 1]
-    enough = np.bincount(said[kept], minlength=len(LABELS))[said[kept]] >= personal.MIN_PER_LABEL
-    head = personal.learn(read[kept][enough], said[kept][enough], 0.0)
+    head = personal.learn(read[kept], said[kept], 0.0)
     rest = np.setdiff1d(np.arange(len(labels)), kept)
     own = np.array([personal.read(head, row) for row in read[rest]]).argmax(1)
     weight = 1 / np.bincount(labels[rest], minlength=len(LABELS))[labels[rest]]

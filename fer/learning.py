@@ -26,11 +26,10 @@ log = logging.getLogger(__name__)
 
 
 def learn(entries: Sequence[Entry], now: float, progress: Progress = lambda share: None) -> Head:
-    """A head of all entries that can be learned from, made in another process. Raises JournalError where it fails."""
+    """A head of these entries, made in another process. Raises JournalError where there are too few, or it fails."""
     if lacking := personal.missing(entries):
         raise JournalError(lacking)
-    ready = personal.learnable(entries)
-    task = {"labels": [LABELS.index(entry.label) for entry in ready], "probs": [e.probs for e in ready], "now": now}
+    task = {"labels": [LABELS.index(e.label) for e in entries], "probs": [e.probs for e in entries], "now": now}
     command = [sys.executable, "-m", "fer.learning"]
     one_thread = {**os.environ, "OMP_NUM_THREADS": "1"}  # the cameras of a class have the other cores
     said: dict[str, Any] = {}

@@ -7,7 +7,6 @@ to learn so much from, and a feature vector of a face would have to be kept.
 
 import json
 import math
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -22,24 +21,17 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Progress = Callable[[float], object]  # the share that is done, 0..1
 
-MIN_PER_LABEL = 5  # one for each part of the trial
-MIN_CORRECTIONS = 5
-PARTS = 5
+MIN_CORRECTIONS = 5  # a trial that wins fewer than five times, and never loses, may be chance
+PARTS = 10
 C = 0.1  # the inverse of the strength of the L2 penalty
 CLEAR_ENOUGH = 1e-3  # all smaller probabilities are alike: a logarithm would make much of them
 MIDDLE, SPREAD = -3.5, 2.3  # of the log-probabilities of faces, so that the penalty weighs all features alike
 # A new head should agree with the general model until told otherwise. These are 42 readings between two labels,
-# each counting as `ANCHOR_WEIGHT` entries that were accepted: they hold all seven labels and their borders in place.
-ANCHOR_WEIGHT, ANCHOR_TOP, ANCHOR_SECOND = 2.0, 0.5, 0.35
+# each counting as an entry that was accepted: they hold all seven labels and their borders in place. Twice that
+# weight does not hear five corrections of one kind; a quarter of it believes twenty random ones.
+ANCHOR_WEIGHT, ANCHOR_TOP, ANCHOR_SECOND = 1.0, 0.5, 0.35
 P_LIMIT = 0.05
-LEAST_RIGHT = 0.5  # labels of which a model finds less than half carry no signal worth a model
-
-
-def learnable(entries: Sequence[Entry]) -> list[Entry]:
-    """The entries whose label has `MIN_PER_LABEL` of them, oldest first."""
-    counts = Counter(entry.label for entry in entries)
-    ready = [entry for entry in entries if counts[entry.label] >= MIN_PER_LABEL]
-    return sorted(ready, key=lambda entry: (entry.at, entry.entry_id))
+LEAST_RIGHT = 0.5  # labels of which a model finds less than half carry no signal
 
 
 def corrected(entry: Entry) -> bool:
@@ -49,14 +41,8 @@ def corrected(entry: Entry) -> bool:
 
 def missing(entries: Sequence[Entry]) -> str:
     """What is still missing before anything can be learned, as a sentence; empty where nothing is."""
-    ready = learnable(entries)
-    if len({entry.label for entry in ready}) < 2:
-        return (
-            f"There is too little to learn from: two expressions with at least {MIN_PER_LABEL} entries each are needed."
-        )
-    if (n := sum(map(corrected, ready))) < MIN_CORRECTIONS:
-        return f"There is too little to learn from: {n} of {MIN_CORRECTIONS} corrections."
-    return ""
+    n = sum(map(corrected, entries))
+    return "" if n >= MIN_CORRECTIONS else f"There is too little to learn from: {n} of {MIN_CORRECTIONS} corrections."
 
 
 def fit(probs: Floats, labels: Ints) -> tuple[Floats, Floats]:

@@ -226,8 +226,6 @@ def model(who: Keeper, entries: Sequence[Entry]) -> None:
     )
     counts = {label: sum(entry.label == label for entry in entries) for label in LABELS}
     st.caption("Your labels: " + ", ".join(f"{ui.expression(label)} {n}" for label, n in counts.items()))
-    if few := [label for label, n in counts.items() if 0 < n < personal.MIN_PER_LABEL]:
-        st.caption(f"Not learned yet, with fewer than {personal.MIN_PER_LABEL} entries: {', '.join(few)}.")
     if lacking := personal.missing(entries):
         st.info(lacking, icon=":material/school:")
     elif st.button("Learn from my entries", type="primary", icon=":material/school:"):

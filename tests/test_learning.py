@@ -23,9 +23,8 @@ def test_another_process_learns_what_this_one_would():
     kept = entries(84)
     seen: list[float] = []
     head = learning.learn(kept, 9.0, seen.append)
-    ready = personal.learnable(kept)
-    labels = np.array([LABELS.index(entry.label) for entry in ready])
-    assert head == personal.learn(np.array([entry.probs for entry in ready]), labels, 9.0)
+    labels = np.array([LABELS.index(entry.label) for entry in kept])
+    assert head == personal.learn(np.array([entry.probs for entry in kept]), labels, 9.0)
     assert head.in_use and seen[-1] == 1.0 and seen == sorted(seen)
 
 

@@ -69,11 +69,24 @@ def test_progress_rises_to_one():
     assert seen == sorted(seen) and seen[-1] == 1.0 and len(seen) == personal.PARTS + 1
 
 
-def test_every_label_is_in_every_part_of_the_trial():
-    labels = np.repeat(np.arange(7), personal.MIN_PER_LABEL)
+def test_every_label_is_dealt_out_over_the_parts():
+    labels = np.repeat(np.arange(7), personal.PARTS)
     parts = personal._parts(labels)
     for label, part in itertools.product(range(7), range(personal.PARTS)):
         assert ((labels == label) & (parts == part)).sum() == 1
+
+
+def test_five_corrections_of_one_kind_are_heard():
+    read = np.tile(np.arange(7), 5)
+    probs = 0.72 * np.eye(7)[read] + 0.04
+    head = personal.learn(probs, np.where(read == HAPPY, SURPRISE, read), 0.0)
+    assert head.in_use and (head.trial.won, head.trial.lost) == (5, 0)
+
+
+def test_a_keeper_who_uses_two_labels_at_random_is_not_heard():
+    rng = np.random.default_rng(0)
+    head = personal.learn(readings(rng, labels_of(10)), np.repeat([HAPPY, SAD], 5), 0.0)
+    assert not head.in_use
 
 
 @pytest.mark.parametrize("won, lost", [(0, 0), (5, 0), (7, 2), (3, 9), (10, 10)])
@@ -96,16 +109,9 @@ def test_a_head_is_used_only_if_surely_better_and_mostly_right(tried: Trial, use
 
 
 def test_too_little_is_said_in_numbers():
-    assert "two expressions" in personal.missing([])
-    agreed = [entry(i, "happy" if i < 5 else "sad") for i in range(10)]
-    assert "0 of 5 corrections" in personal.missing(agreed)
-    corrected = [entry(i, "happy" if i < 5 else "sad", "sad") for i in range(10)]
-    assert personal.missing(corrected) == ""
-
-
-def test_labels_with_fewer_than_five_entries_wait():
-    entries = [entry(i, "happy") for i in range(5)] + [entry(9, "fear")]
-    assert {one.label for one in personal.learnable(entries)} == {"happy"}
+    assert "0 of 5 corrections" in personal.missing([entry(i, "happy") for i in range(10)])
+    assert "4 of 5 corrections" in personal.missing([entry(i, "happy", "sad") for i in range(4)])
+    assert personal.missing([entry(i, "happy", "sad") for i in range(5)]) == ""
 
 
 def test_a_head_survives_being_written_and_read_and_is_plain_json():
