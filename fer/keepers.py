@@ -97,7 +97,7 @@ def _one(kind: Kind, labels: Ints, probs: Floats, rng: np.random.Generator) -> t
     kept = order[: int(np.searchsorted(np.cumsum(said[order] != general[order]), CORRECTIONS)) + 1]
     head = personal.learn(read[kept], said[kept], 0.0)
     rest = np.setdiff1d(np.arange(len(labels)), kept)
-    own = np.array([personal.read(head, row) for row in read[rest]]).argmax(1)
+    own = personal.read(head, read[rest]).argmax(1)
     weight = 1 / np.bincount(labels[rest], minlength=len(LABELS))[labels[rest]]
     shares = [float(np.average(named == judged[rest], weights=weight)) for named in (general[rest], own)]
     return float(len(kept)), shares[0], shares[1], float(head.in_use)

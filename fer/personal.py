@@ -57,18 +57,17 @@ def fit(probs: Floats, labels: Ints) -> tuple[Floats, Floats]:
 
 
 def apply(weights: Floats, bias: Floats, probs: Floats) -> Floats:
-    """What a head makes of the general model's readings (n, 7).  # (n, 7) float64, rows sum to 1"""
-    logits = _features(np.asarray(probs, np.float64)) @ np.asarray(weights).T + np.asarray(bias)
+    """What a head makes of the general model's readings (n, 7) or (7,).  # the same shape, sums to 1"""
+    logits = _features(np.asarray(probs, np.float64)) @ weights.T + bias
     raised = np.exp(logits - logits.max(-1, keepdims=True))
     return np.asarray(raised / raised.sum(-1, keepdims=True))
 
 
 def read(head: Head | None, probs: NDArray[Any]) -> Floats:
-    """A reading (7,) as a keeper's head has it; as it is where there is none in use."""
+    """Readings (n, 7) or (7,) as a keeper's head has them; as they are where there is none in use."""
     if head is None or not head.in_use:
         return np.asarray(probs, np.float64)
-    own = apply(np.array(head.weights), np.array(head.bias), np.asarray(probs)[None])
-    return np.asarray(own[0])
+    return apply(np.array(head.weights), np.array(head.bias), np.asarray(probs, np.float64))
 
 
 def learn(probs: Floats, labels: Ints, now: float, progress: Progress = lambda share: None) -> Head:
