@@ -221,8 +221,8 @@ def model(who: Keeper, entries: Sequence[Entry]) -> None:
     heads = ui_keeper.journals().heads(who.keeper_id)
     st.markdown(
         "Your own model learns how *you* name expressions: from the general model's reading of each entry (seven "
-        "numbers) and the label that you gave it. It learns nothing from pictures, notes or tags, reads your journal "
-        "only, and never a class's."
+        "numbers) and the label that you gave it. It learns nothing from pictures, notes or tags. It reads "
+        "for your eyes only, here and where you join a class; the class itself gets the general model."
     )
     counts = {label: sum(entry.label == label for entry in entries) for label in LABELS}
     st.caption("Your labels: " + ", ".join(f"{ui.expression(label)} {n}" for label, n in counts.items()))
