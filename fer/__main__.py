@@ -318,12 +318,15 @@ def _bench(args: argparse.Namespace, settings: Settings) -> None:
 
     if "live" in args.names:
         return _bench_live(args, settings)
-    results = bench.run(args.names, settings, args.repeats, args.minutes or 10)
+    results = bench.run(args.names, settings, args.repeats, args.minutes or 10, args.data)
     if args.json:
         _print_json(results)
         return
     print(f"{'':24}{'median':>10}{'p95':>10}{'n':>7}")
     for name, figures in results.items():
+        if "median_points" in figures:
+            _print_keepers(name, figures)
+            continue
         key = next(key for key in figures if key.startswith("median_"))
         unit = {"median_ms": "ms", "median_mb": "MB", "median_per_s": "/s"}[key]
         values = [figures.get(kind) for kind in (key, key.replace("median", "p95"))]
@@ -358,6 +361,14 @@ def _print_load(load: Any) -> None:
     thirds = load.rss_mb[len(load.rss_mb) // 3], load.rss_mb[-1]
     print(f"  memory {thirds[0]:.0f} MB after a third, {thirds[1]:.0f} MB at the end; {load.queries} queries")
     print(f"  errors {load.errors}", flush=True)
+
+
+def _print_keepers(name: str, figures: dict[str, float]) -> None:
+    points = ", ".join(f"{kind} {figures[f'{kind}_points']:+.1f}" for kind in ("mean", "median", "worst"))
+    print(
+        f"{name:28}{figures['general_percent']:>6.1f}% → {figures['own_percent']:.1f}%   {points} points; "
+        f"in use by {figures['in_use_percent']:.0f}% of {figures['n']} after {figures['entries']} entries"
+    )
 
 
 def _fetch(args: argparse.Namespace, settings: Settings) -> None:
@@ -456,6 +467,7 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument(
         "names", nargs="*", metavar="NAME", help="which to run; default all that print milliseconds; live by itself"
     )
+    bench.add_argument("--data", type=Path, help="FER2013, for the bench journal")
     bench.add_argument("--repeats", type=_positive, default=200)
     bench.add_argument("--students", type=_positive, nargs="+", default=[50], help="live: how many, one after another")
     bench.add_argument(

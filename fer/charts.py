@@ -5,6 +5,7 @@ with newer data redraws the marks and does not build the chart anew.
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import date
 from itertools import zip_longest
 from typing import Any, TypeAlias, cast
 
@@ -20,6 +21,7 @@ from fer.types import Signal, Slot
 
 SHOWN = (*LABELS, UNCERTAIN)
 COLOR = alt.Scale(domain=list(SHOWN), range=[COLORS[label] for label in SHOWN])
+EMOJI_FONT = "Noto Color Emoji, Apple Color Emoji, Segoe UI Emoji, sans-serif"
 # From the pleasant to the unpleasant: what belongs together touches in the stack.
 STACK = ("happy", "surprise", "neutral", UNCERTAIN, "sad", "fear", "disgust", "angry")
 
@@ -287,6 +289,30 @@ def confusion(counts: Sequence[Sequence[int]]) -> alt.LayerChart:
     data = pd.DataFrame(rows, columns=["label", "reading", "share"])
     drawn = alt.layer(table.mark_rect().encode(color=shade), text, data=data).properties(height=300)
     return cast(alt.LayerChart, drawn)
+
+
+def calendar(days: Sequence[tuple[date, int, str]]) -> alt.LayerChart:
+    """A month, a square per day: the darker the more entries, with the emoji of the label that most of them have."""
+    first = days[0][0].weekday()
+    rows = [
+        (day.strftime("%a"), (first + i) // 7, day.day, f"{day:%A} {day.day} {day:%B}", n, label, EMOJI.get(label, ""))
+        for i, (day, n, label) in enumerate(days)
+    ]
+    data = pd.DataFrame(rows, columns=["weekday", "week", "number", "day", "entries", "mostly", "emoji"])
+    weekdays = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"]
+    cell = alt.Chart().encode(
+        x=alt.X("weekday:N", title=None, scale=alt.Scale(domain=weekdays), axis=alt.Axis(orient="top", labelAngle=0)),
+        y=alt.Y("week:O", title=None, axis=None, scale=alt.Scale(domain=list(range(6)))),
+        tooltip=["day:N", "entries:Q", "mostly:N"],
+    )
+    shade = alt.Color(
+        "entries:Q", scale=alt.Scale(range=["#E8EDF2", "#0072B2"], domain=[0, 6], clamp=True), legend=None
+    )
+    ink = alt.when(alt.datum.entries > 3).then(alt.value("white")).otherwise(alt.value("#444"))
+    square = cell.mark_rect(cornerRadius=6, stroke="white", strokeWidth=3).encode(color=shade)
+    number = cell.mark_text(fontSize=10, dx=-12, dy=-12).encode(text="number:Q", color=ink)
+    emoji = cell.mark_text(fontSize=18, dy=4, font=EMOJI_FONT).encode(text="emoji:N")
+    return cast(alt.LayerChart, alt.layer(square, number, emoji, data=data).properties(height=300))
 
 
 def _marked(

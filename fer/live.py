@@ -290,6 +290,7 @@ class EmojiStream:
         self.ice_servers = ice_servers
         self._lock = threading.Lock()
         self.cover = True
+        self.snapshot = Snapshot()
         self._forget()
 
     def on_frame(self, frame: av.VideoFrame) -> av.VideoFrame:
