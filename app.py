@@ -8,6 +8,7 @@ st.navigation(
         st.Page("pages/home.py", title="ClassMood", icon=":material/home:", default=True),
         st.Page("pages/join.py", title="Join a class", icon=":material/videocam:"),
         st.Page("pages/teach.py", title="Teach", icon=":material/monitoring:"),
+        st.Page("pages/classes.py", title="Your classes", icon=":material/history_edu:"),
         st.Page("pages/show.py", title="Class view", visibility="hidden"),
         st.Page("pages/photo.py", title="Photo", icon=":material/photo_camera:"),
         st.Page("pages/recording.py", title="Recording", icon=":material/movie:"),

@@ -34,30 +34,43 @@ fetch_detector() {
     "$1" -m fer fetch || echo "setup.sh: going on with the built-in face detector, which misses more faces." >&2
 }
 
-install_chromium() {
-    command -v chromium >/dev/null 2>&1 || command -v chromium-browser >/dev/null 2>&1 ||
-        command -v google-chrome >/dev/null 2>&1 || [ -n "${FER_CHROMIUM:-}" ] && return 0
-    if command -v apt-get >/dev/null 2>&1; then
+# What some tests need, as Debian packages; a test whose program is missing is skipped and says so.
+install_programs() {
+    missing=""
+    [ -n "${FER_CHROMIUM:-}" ] || has chromium || has chromium-browser || has google-chrome ||
+        missing="$missing chromium fonts-noto-color-emoji"
+    ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || has initdb || missing="$missing postgresql"
+    PATH="$PATH:/usr/sbin" has nginx || missing="$missing nginx"
+    has turnserver || missing="$missing coturn"
+    [ -n "$missing" ] || return 0
+    if has apt-get; then
         sudo=""
         [ "$(id -u)" = 0 ] || sudo="sudo -n"
-        packages="chromium fonts-noto-color-emoji"
         # shellcheck disable=SC2086 # both are lists of words
-        { $sudo apt-get update -qq && DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y -qq --no-install-recommends $packages; } \
-            >/dev/null 2>&1 && return 0
+        { $sudo apt-get update -qq && DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y -qq --no-install-recommends $missing; } \
+            >/dev/null 2>&1 && {
+            # shellcheck disable=SC2086 # the tests start servers of their own
+            has systemctl && $sudo systemctl disable --now $missing >/dev/null 2>&1
+            return 0
+        }
     fi
-    echo "setup.sh: Chromium could not be installed, so the browser tests are skipped. On Debian: sudo apt install chromium" >&2
+    echo "setup.sh: some tests are skipped. To run them all, on Debian: sudo apt install$missing" >&2
+}
+
+has() {
+    command -v "$1" >/dev/null 2>&1
 }
 
 case "${1:-}" in
 run)
     install requirements.txt
     fetch_detector .venv/bin/python
-    exec .venv/bin/python -m streamlit run app.py --server.port "${PORT:-8501}"
+    exec .venv/bin/python -m streamlit run serve.py --server.port "${PORT:-8501}"
     ;;
 test)
     install requirements-dev.txt
     fetch_detector .venv/bin/python
-    install_chromium
+    install_programs
     .venv/bin/python -m ruff format --check .
     .venv/bin/python -m ruff check .
     .venv/bin/python -m mypy

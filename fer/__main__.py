@@ -289,7 +289,7 @@ def _bench(args: argparse.Namespace, settings: Settings) -> None:
 
     if "live" in args.names:
         return _bench_live(args, settings)
-    results = bench.run(args.names, settings, args.repeats)
+    results = bench.run(args.names, settings, args.repeats, args.minutes or 10)
     if args.json:
         _print_json(results)
         return
@@ -416,7 +416,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     bench.add_argument("--repeats", type=_positive, default=200)
     bench.add_argument("--students", type=_positive, nargs="+", default=[50], help="live: how many, one after another")
-    bench.add_argument("--minutes", type=_minutes, default=1.0, help="live: how long each number is measured")
+    bench.add_argument(
+        "--minutes",
+        type=_minutes,
+        help="live: how long each number is measured (1); growth and fuzz: how long in all (10)",
+    )
     bench.add_argument("--codec", choices=("vp8", "h264"), default="vp8", help="live: what the students' browsers send")
     bench.add_argument("--fps", type=_positive, help="live: pictures per second; default FER_CAMERA_FPS")
     bench.add_argument("--kbps", type=_positive, help="live: kbit/s of each; default what browsers are asked for")

@@ -1,6 +1,7 @@
 """From readings to the mood of a class: buckets per face, slots per class, the view an instructor gets."""
 
 import math
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -188,9 +189,10 @@ CHANGE = 0.15  # of valence, which goes from −1 to 1
 def changes(slots: Sequence[Slot], most: int = 5, width_s: float = 60.0) -> list[Change]:
     """The largest turns of the mood between one `width_s` and the next, at least CHANGE of valence, oldest first."""
     found: list[Change] = []
-    for slot in slots:
-        before = [s for s in slots if slot.start - width_s <= s.start < slot.start]
-        after = [s for s in slots if slot.start <= s.start < slot.start + width_s]
+    starts = [slot.start for slot in slots]
+    for i, slot in enumerate(slots):
+        before = slots[bisect_left(starts, slot.start - width_s) : i]
+        after = slots[i : bisect_left(starts, slot.start + width_s)]
         if min(len(before), len(after)) * SLOT_S < width_s / 2:
             continue
         old, new = overall(before), overall(after)

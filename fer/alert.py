@@ -10,6 +10,8 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from fer import signals
 from fer.aggregate import SLOT_S
 from fer.labels import LABELS
@@ -86,6 +88,6 @@ def of_class(
     lost = [one for one in said if one.kind == "lost"]
     if lost:
         times = [begin + SLOT_S * i for i in range(math.ceil((until - begin) / SLOT_S))]
-        shares = [signals.counts(lost, at)["lost"] / max(1, connected) for at in times]
-        found += alarms("students saying that they are lost", times, shares, threshold)
+        shares = signals.courses(lost, np.array(times))["lost"] / max(1, connected)
+        found += alarms("students saying that they are lost", times, shares.tolist(), threshold)
     return sorted(found, key=lambda alarm: alarm.since)

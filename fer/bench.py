@@ -2,6 +2,7 @@
 
 import importlib
 import itertools
+import os
 import statistics
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from fer import classify, detect
+from fer import classify, demo, detect
 from fer.aggregate import SLOT_S
 from fer.config import ROOT, Settings
 from fer.errors import FerError
@@ -28,14 +29,14 @@ Figures = dict[str, float]
 Bench = Callable[[Settings, int], dict[str, Figures]]
 
 
-def run(names: Sequence[str], settings: Settings, repeats: int) -> dict[str, Figures]:
-    """The figures of the benches `names`, of all that measure time where there are none."""
+def run(names: Sequence[str], settings: Settings, repeats: int, minutes: float = 10.0) -> dict[str, Figures]:
+    """The figures of the benches `names`, of all that measure time where there are none; `minutes` for growth, fuzz."""
     if unknown := set(names) - set(BENCHES):
         raise FerError(f"There is no bench {sorted(unknown)[0]!r}; there are {', '.join(BENCHES)}.")
     cv2.setNumThreads(1)
     results: dict[str, Figures] = {}
-    for name in names or [name for name in BENCHES if name != "memory"]:
-        results |= BENCHES[name](settings, repeats)
+    for name in names or [name for name in BENCHES if name not in ("growth", "memory", "fuzz")]:
+        results |= BENCHES[name](settings, round(60 * minutes) if name in ("growth", "fuzz") else repeats)
     return results
 
 
@@ -48,10 +49,15 @@ def _times(call: Callable[[int], Any], n: int, warm_up: int = 5) -> Figures:
         begin = time.perf_counter()
         call(i)
         taken.append((time.perf_counter() - begin) * 1e3)
+    return _summary(taken)
+
+
+def _summary(taken: Sequence[float]) -> Figures:
+    """Median and 95th percentile of milliseconds."""
     return {
         "median_ms": round(statistics.median(taken), 3),
         "p95_ms": round(float(np.percentile(taken, 95)), 3),
-        "n": n,
+        "n": len(taken),
     }
 
 
@@ -208,17 +214,81 @@ def _class_buckets(class_id: int, students: int, length_s: float) -> Iterator[li
         ]
 
 
-def _memory(settings: Settings, repeats: int) -> dict[str, Figures]:
-    """Resident memory of the app with one student on camera: a real server, a real Chromium."""
+def _page(settings: Settings, repeats: int) -> dict[str, Figures]:
+    """Server time of the instructor's page for the whole of an hour with 200 simulated students."""
+    from streamlit.testing.v1 import AppTest
+
+    from fer.store.sql import SqlStore
+
+    end = time.time()
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["FER_DATABASE_URL"] = url = f"sqlite:///{folder}/bench.sqlite3"
+        store = SqlStore(url)
+        room, _ = store.create_class("bench", True, end - 3600)
+
+        def teach(since: float, until: float) -> None:
+            rows, here, said = demo.lesson(room.class_id, room.created_at, since, until, students=200)
+            store.put(rows, here, [])
+            for one in said:
+                store.give(one)
+
+        teach(room.created_at, end)
+        page = AppTest.from_file(str(ROOT / "pages" / "teach.py"), default_timeout=60)
+        page.session_state.class_room = room
+        page.run()
+        page.segmented_control[0].set_value("All").run()  # the whole of the hour
+        taken = []
+        for _ in range(min(repeats, 20)):
+            teach(end - SLOT_S, end := time.time())
+            begin = time.perf_counter()
+            page.run()
+            taken.append((time.perf_counter() - begin) * 1e3)
+        if page.exception or len(page.get("vega_lite_chart")) < 4:
+            raise FerError("The instructor's page did not show its charts.")
+    return {"instructor_page": _summary(taken)}
+
+
+def _growth(settings: Settings, repeats: int) -> dict[str, Figures]:
+    """DOM nodes and script memory of the instructor's page in Chromium, for some seconds."""
+    with tempfile.TemporaryDirectory() as folder:
+        samples = _browser().instructor_page_samples(Path(folder), repeats)
+    quarter = max(1, len(samples) // 4)
+    results: dict[str, Figures] = {}
+    for name, values in zip(("nodes", "heap_mb"), zip(*samples, strict=True), strict=True):
+        first, last = (statistics.median(part) for part in (values[:quarter], values[-quarter:]))
+        results[f"page_{name}"] = {"first": round(first, 1), "last": round(last, 1), "n": len(values)}
+    return results
+
+
+def _browser() -> Any:
+    """What the tests drive Chromium with."""
     sys.path.insert(0, str(ROOT))
     try:
-        browser = importlib.import_module("tests.browser")
+        return importlib.import_module("tests.browser")
     except ImportError as error:
         raise FerError(f"This bench drives a browser and needs {error.name}: ./setup.sh test installs it.") from None
+
+
+def _memory(settings: Settings, repeats: int) -> dict[str, Figures]:
+    """Resident memory of the app with one student on camera: a real server, a real Chromium."""
     with tempfile.TemporaryDirectory() as folder:
-        values = browser.one_student_rss_mb(Path(folder))
+        values = _browser().one_student_rss_mb(Path(folder))
     return {
         "app_rss": {"median_mb": round(statistics.median(values), 1), "p95_mb": round(max(values), 1), "n": len(values)}
+    }
+
+
+def _fuzz(settings: Settings, seconds: int) -> dict[str, Figures]:
+    """How long damaged pictures, videos and archives take to be read or refused; an error that is not ours ends it."""
+    from fer import fuzz
+
+    return {
+        f"fuzz_{name}": {
+            "median_ms": round(1e3 * statistics.median(taken_s), 3),
+            "p95_ms": round(1e3 * float(np.percentile(taken_s, 95)), 3),
+            "n": len(taken_s),
+        }
+        for name, taken_s in fuzz.run(settings, seconds).items()
     }
 
 
@@ -229,5 +299,8 @@ BENCHES: dict[str, Bench] = {
     "import": _import,
     "query": _query,
     "steadiness": _steadiness,
+    "page": _page,
+    "growth": _growth,
     "memory": _memory,
+    "fuzz": _fuzz,
 }

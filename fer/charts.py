@@ -5,6 +5,7 @@ with newer data redraws the marks and does not build the chart anew.
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 from typing import Any, TypeAlias, cast
 
 import altair as alt
@@ -13,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from fer import signals
-from fer.aggregate import coarsen, uncertain_share, valence
+from fer.aggregate import SLOT_S, coarsen, uncertain_share, valence
 from fer.labels import COLORS, EMOJI, LABELS, UNCERTAIN
 from fer.types import Signal, Slot
 
@@ -72,7 +73,11 @@ def area(
                 legend=alt.Legend(title=None, orient="bottom", symbolType="square") if legend else None,
             ),
             order=alt.Order("order:Q"),
-            tooltip=["expression:N", alt.Tooltip("share:Q", format=".0%"), alt.Tooltip("minute:Q", format=".1f")],
+            tooltip=[
+                alt.Tooltip("expression:N"),
+                alt.Tooltip("share:Q", format=".0%"),
+                alt.Tooltip("minute:Q", format=".1f"),
+            ],
         )
     )
     return _marked(
@@ -88,16 +93,50 @@ def valence_line(
     A gap where the mood was withheld.
     """
     rows = [(minute, *_valence_band(slot)) for minute, slot in _minutes(slots, origin)]
-    scale = alt.Scale(domain=[-1, 1])
-    words = "datum.value < 0 ? 'unpleasant' : datum.value > 0 ? 'pleasant' : 'neither'"
     base = alt.Chart().encode(x=_time_axis(window_min, title))
-    band = base.mark_area(color="#0072B2", opacity=0.18).encode(y=alt.Y("low:Q", scale=scale), y2="high:Q")
+    band = base.mark_area(color="#0072B2", opacity=0.18).encode(y=alt.Y("low:Q"), y2=alt.Y2("high:Q"))
     line = base.mark_line(strokeWidth=2.5, color="#0072B2").encode(
-        y=alt.Y("valence:Q", title=None, scale=scale, axis=alt.Axis(values=[-1, 0, 1], labelExpr=words)),
+        y=_valence_axis(),
         tooltip=[alt.Tooltip("valence:Q", format="+.2f"), alt.Tooltip("minute:Q", format=".1f")],
     )
     data = pd.DataFrame(rows, columns=["minute", "valence", "low", "high"])
     return _marked(cast(alt.LayerChart, alt.layer(band, line)), data, marks, window_min, 150)
+
+
+def compared(classes: Mapping[str, tuple[Sequence[Slot], float]]) -> alt.Chart:
+    """Valence of several classes, each by its slots and its beginning, over the minutes from there.
+
+    Told apart by colour and by dash.
+    """
+    rows = [
+        (name, minute, None if slot is None else valence(slot.mean_probs))
+        for name, (slots, begin) in classes.items()
+        for minute, slot in _minutes(slots, begin)
+    ]
+    legend = alt.Legend(title=None, orient="bottom", symbolType="stroke", labelLimit=400, columns=1)
+    drawn: alt.Chart = (
+        alt.Chart(pd.DataFrame(rows, columns=["class", "minute", "valence"]))
+        .mark_line(strokeWidth=2.5)
+        .encode(
+            x=alt.X("minute:Q", title="minutes from the start", scale=alt.Scale(nice=False)),
+            y=_valence_axis(),
+            color=alt.Color("class:N", sort=None, scale=alt.Scale(range=["#0072B2", "#D55E00"]), legend=legend),
+            strokeDash=alt.StrokeDash("class:N", sort=None, scale=alt.Scale(range=[[1, 0], [6, 3]]), legend=legend),
+            tooltip=[
+                alt.Tooltip("class:N"),
+                alt.Tooltip("valence:Q", format="+.2f"),
+                alt.Tooltip("minute:Q", format=".1f"),
+            ],
+        )
+        .properties(height=260)
+    )
+    return drawn
+
+
+def _valence_axis() -> alt.Y:
+    words = "datum.value < 0 ? 'unpleasant' : datum.value > 0 ? 'pleasant' : 'neither'"
+    axis = alt.Axis(values=[-1, 0, 1], labelExpr=words)
+    return alt.Y("valence:Q", title=None, scale=alt.Scale(domain=[-1, 1]), axis=axis)
 
 
 def _valence_band(slot: Slot | None) -> tuple[float | None, float | None, float | None]:
@@ -119,7 +158,7 @@ def attendance(
         .encode(
             x=_time_axis(window_min, title),
             y=alt.Y("students:Q", title=None, axis=alt.Axis(tickMinStep=1, format="d"), scale=alt.Scale(domainMin=0)),
-            tooltip=["students:Q", alt.Tooltip("minute:Q", format=".1f")],
+            tooltip=[alt.Tooltip("students:Q"), alt.Tooltip("minute:Q", format=".1f")],
         )
     )
     return _marked(drawn, pd.DataFrame(rows, columns=["minute", "students"]), marks, window_min, 120)
@@ -136,13 +175,13 @@ def said(
 ) -> alt.LayerChart:
     """How many students say what, over time; told apart by colour and by dash."""
     times = np.linspace(since, until, 121)
-    rows = [
-        ((at - origin) / 60, signals.KINDS[kind][1], n)
-        for at in times
-        for kind, n in signals.counts(given, at).items()
-        if kind != "help"
-    ]
     names = [text for kind, (_, text, _) in signals.KINDS.items() if kind != "help"]
+    rows = [
+        (minute, signals.KINDS[kind][1], int(n))
+        for kind, course in signals.courses(given, times).items()
+        if kind != "help"
+        for minute, n in zip((times - origin) / 60, course, strict=True)
+    ]
     colors = alt.Scale(domain=names, range=["#009E73", "#D55E00", "#CC79A7", "#0072B2"])
     dashes = alt.Scale(domain=names, range=[[1, 0], [6, 3], [2, 2], [8, 2, 2, 2]])
     legend = alt.Legend(title=None, orient="bottom", symbolType="stroke")
@@ -154,7 +193,7 @@ def said(
             y=alt.Y("students:Q", title=None, axis=alt.Axis(tickMinStep=1, format="d"), scale=alt.Scale(domainMin=0)),
             color=alt.Color("signal:N", scale=colors, legend=legend),
             strokeDash=alt.StrokeDash("signal:N", scale=dashes, legend=legend),
-            tooltip=["signal:N", "students:Q", alt.Tooltip("minute:Q", format=".1f")],
+            tooltip=[alt.Tooltip("signal:N"), alt.Tooltip("students:Q"), alt.Tooltip("minute:Q", format=".1f")],
         )
     )
     return _marked(drawn, pd.DataFrame(rows, columns=["minute", "signal", "students"]), marks, window_min, 240)
@@ -204,7 +243,7 @@ def reliability(bins: Sequence[Sequence[float]]) -> alt.LayerChart:
     )
     line = (
         alt.Chart()
-        .mark_rule(color="#888", strokeDash=[4, 4])
+        .mark_rule(color="#888", strokeDash=[4, 4], aria=False)
         .encode(x=alt.XDatum(0), y=alt.YDatum(0), x2=alt.X2Datum(1), y2=alt.Y2Datum(1))
     )
     return cast(alt.LayerChart, alt.layer(line, points, data=data).properties(height=300))
@@ -242,10 +281,10 @@ def _marked(
     shown = pd.DataFrame([(minute, text or "marked") for minute, text in marks if low <= minute <= high])
     shown.columns = pd.Index(["minute", "mark"] if len(shown) else [])
     table = pd.concat([data.assign(mark=""), shown], ignore_index=True) if len(shown) else data.assign(mark="")
-    at = alt.Chart().transform_filter("datum.mark").encode(x="minute:Q", tooltip="mark:N")
-    rule = at.mark_rule(color="#888", strokeDash=[5, 3], strokeWidth=1.5)
+    at = alt.Chart().transform_filter("datum.mark").encode(x=alt.X("minute:Q"), tooltip=alt.Tooltip("mark:N"))
+    rule = at.mark_rule(color="#888", strokeDash=[5, 3], strokeWidth=1.5, aria=False)
     text = at.mark_text(align="right", baseline="top", dx=-4, color="#666", limit=140).encode(
-        text="mark:N", y=alt.value(2)
+        text=alt.Text("mark:N"), y=alt.value(2)
     )
     layers = alt.layer(drawn.transform_filter("!datum.mark"), rule, text, data=table)
     return cast(alt.LayerChart, layers.properties(height=height))
@@ -254,7 +293,8 @@ def _marked(
 def _time_axis(window_min: tuple[float, float] | None, title: str) -> alt.X:
     if window_min is None:
         return alt.X("minute:Q", title=title, scale=alt.Scale(zero=False, nice=False))
-    ago = alt.Axis(tickCount=5, labelExpr="format(-datum.value, '.1~f')")
+    unit = 60 if window_min[0] > -1 else 1  # less than a minute is told in seconds
+    ago = alt.Axis(tickCount=5, labelExpr=f"format(-{unit} * datum.value, '.1~f')")
     return alt.X("minute:Q", title=title, scale=alt.Scale(domain=list(window_min), clamp=True), axis=ago)
 
 
@@ -265,15 +305,15 @@ def _shares(slot: Slot | None) -> list[float]:
 
 
 def _minutes(slots: Sequence[Slot], origin: float) -> list[tuple[float, Slot | None]]:
-    """Slots by minute from `origin`, with None wherever some are missing: a gap is a gap, not a slope."""
+    """Slots by minute from `origin`, drawn to their end, with None wherever some are missing: a gap is no slope."""
     shown = coarsen(slots)
-    if len(shown) < 2:
-        return [((slot.start - origin) / 60, slot) for slot in shown]
-    step = float(min(np.diff([slot.start for slot in shown])))
+    step = float(min(np.diff([slot.start for slot in shown]), default=SLOT_S))
     filled: list[tuple[float, Slot | None]] = []
-    for slot in shown:
-        last = filled[-1][0] * 60 + origin if filled else slot.start
-        if slot.start - last > 1.5 * step:
-            filled += [((last + step / 100) / 60 - origin / 60, None), ((slot.start - step / 100 - origin) / 60, None)]
-        filled.append(((slot.start - origin) / 60, slot))
-    return filled
+    for slot, following in zip_longest(shown, shown[1:]):
+        filled.append((slot.start, slot))
+        end = slot.start + step
+        if following is None or following.start > end + step / 2:
+            filled.append((end, slot))
+            if following is not None:
+                filled += [(end + step / 100, None), (following.start - step / 100, None)]
+    return [((at - origin) / 60, slot) for at, slot in filled]

@@ -64,6 +64,21 @@ def _public_url(text: str) -> str:
     return text.rstrip("/")
 
 
+def _turn_url(text: str) -> str:
+    if not text.startswith(("turn:", "turns:")):
+        raise SettingError("expected an address such as turn:turn.example.org:3478")
+    return text
+
+
+def _one_of(*choices: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text not in choices:
+            raise SettingError(f"expected one of {', '.join(choices)}")
+        return text
+
+    return parse
+
+
 @dataclass(frozen=True)
 class Settings:
     """What an operator may set; each field's metadata names its environment variable and says what it does."""
@@ -121,11 +136,27 @@ class Settings:
         "STUN and TURN servers as a JSON list; none are needed on one network",
         secret=True,
     )
+    turn_url: str = _setting(
+        "FER_TURN_URL", "", _turn_url, "A TURN server whose credentials are made from FER_TURN_SECRET for each student"
+    )
+    turn_secret: str = _setting(
+        "FER_TURN_SECRET", "", str, "The secret that is that TURN server's static-auth-secret as well", secret=True
+    )
     public_url: str = _setting(
         "FER_PUBLIC_URL", "", _public_url, "The address that join links begin with; default the instructor's own"
     )
     retention_days: int = _setting(
         "FER_RETENTION_DAYS", 30, _number(1, 3650, int), "A class is deleted this many days after it was made"
+    )
+    log_format: str = _setting(
+        "FER_LOG_FORMAT", "text", _one_of("text", "json"), "How serve.py logs: text, or json for one JSON object a line"
+    )
+    metrics_token: str = _setting(
+        "FER_METRICS_TOKEN",
+        "",
+        str,
+        "Who sends it as a bearer token may read /metrics of serve.py; without one nobody may",
+        secret=True,
     )
 
     @classmethod
@@ -139,4 +170,6 @@ class Settings:
                 except SettingError as error:
                     # The value itself stays out of the message: a database URL or a TURN server holds a password.
                     raise SettingError(f"{name} cannot be used: {error}.") from None
+        if bool(values.get("turn_url")) != bool(values.get("turn_secret")):
+            raise SettingError("FER_TURN_URL cannot be used: expected FER_TURN_SECRET with it, and not one alone.")
         return cls(**values)

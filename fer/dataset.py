@@ -1,6 +1,7 @@
 """FER2013 in each form it is passed around in, and the FER+ votes for it."""
 
 import csv
+import struct
 import zipfile
 import zlib
 from collections import Counter
@@ -19,6 +20,8 @@ from fer.preprocess import CROP_PX
 
 SPLITS = ("train", "test", "private")
 MAX_IMAGE_BYTES = 4_000_000
+# What zipfile raises for damaged bytes, as `python -m fer bench fuzz` found.
+DAMAGED = (zipfile.BadZipFile, zlib.error, RuntimeError, EOFError, ValueError, OSError, OverflowError, struct.error)
 # The challenge called its validation split PublicTest. A file cut down to the final split still has a test.
 USAGES = {"train": ("Training",), "test": ("PublicTest", "PrivateTest"), "private": ("PrivateTest",)}
 # FER+ names its columns differently (Barsoum et al. 2016); this is their order in LABELS.
@@ -56,7 +59,7 @@ def load(path: Path, split: str) -> Dataset:
     if zipfile.is_zipfile(path):
         try:
             return _collect(_zip_entries(path, split), path, split)
-        except zipfile.BadZipFile as error:
+        except DAMAGED as error:
             raise DataError(f"{path} is a damaged zip: {error}.") from error
     return _load_csv(path, split)
 
@@ -103,7 +106,10 @@ def decode_grey(content: bytes) -> NDArray[np.uint8] | None:
     """An encoded image as (48, 48) uint8, or None where it cannot be read."""
     if not content:
         return None
-    image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_GRAYSCALE)
+    try:
+        image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_GRAYSCALE)
+    except cv2.error:  # more pixels than it allows
+        return None
     if image is None:
         return None
     if image.shape != (CROP_PX, CROP_PX):
@@ -130,7 +136,7 @@ def _zip_entries(path: Path, split: str) -> Iterator[tuple[str, str, bytes | str
                 continue
             try:
                 yield parts[-1], parts[-2], archive.read(info)
-            except (zipfile.BadZipFile, zlib.error, RuntimeError, EOFError, ValueError) as error:
+            except DAMAGED as error:
                 yield parts[-1], parts[-2], str(error) or "damaged in the archive"
 
 

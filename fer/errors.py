@@ -31,3 +31,7 @@ class StoreError(FerError):
 
 class ClassError(FerError):
     """A class code or an instructor key that does not open a class."""
+
+
+class ThrottleError(FerError):
+    """Too many wrong codes or keys were tried; later tries are heard again."""

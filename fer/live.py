@@ -9,7 +9,7 @@ import secrets
 import threading
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any, cast
@@ -20,8 +20,6 @@ import numpy as np
 from aiortc import RTCConfiguration
 from aiortc.mediastreams import MediaStreamError
 from av.video.reformatter import ColorRange
-from streamlit_webrtc import WebRtcMode, webrtc_streamer
-from streamlit_webrtc.webrtc import WebRtcWorker
 
 from fer import rtc
 from fer.aggregate import BucketFiller
@@ -129,6 +127,7 @@ class StudentStream:
         pace: Pace,
         page_open: Callable[[], bool] = lambda: True,
         clock: Callable[[], float] = time.time,
+        ice_servers: Sequence[Mapping[str, Any]] = (),
     ) -> None:
         """`pipeline` makes the pipeline of a new connection: nothing of the last one is carried over.
 
@@ -137,6 +136,7 @@ class StudentStream:
         self._page_open, self._newest = page_open, _Picture(None, -math.inf)
         self._make_pipeline, self._writer, self._clock = pipeline, writer, clock
         self._class_id, self.pace = class_id, pace
+        self.ice_servers = ice_servers
         self._lock = threading.Lock()
         self.overlay = self.paused = False
         self.stream_ids: list[str] = []
@@ -151,6 +151,10 @@ class StudentStream:
         if self._take(frame) and not self._waiting:
             self._waiting = True
             POOL.submit(self._take_turn, time.monotonic())
+
+    @property
+    def connected(self) -> bool:
+        return self._connected
 
     def on_frame(self, frame: av.VideoFrame) -> av.VideoFrame:
         """Analyse the frame if it is time to; returns it, annotated where the overlay is on.
@@ -285,6 +289,10 @@ class Attendance:
         self._said_at, self._left, self.taken_back = -HEARD_S, False, False
         self._closed_at: float | None = None
 
+    @property
+    def connected(self) -> bool:
+        return not self._left and self._closed_at is None
+
     def check(self) -> None:
         """Say that the student is here, or notice that the page is closed: called by Watch, ten times a second."""
         with self._lock:
@@ -326,17 +334,31 @@ class Watch:
         if not self._thread.is_alive():
             self._thread.start()
 
+    def connected(self) -> tuple[int, int]:
+        """How many cameras are connected to this process, and how many students' pages are."""
+        here = [held for held in self._held() if not isinstance(held, Pace) and held.connected]
+        cameras = sum(isinstance(held, StudentStream) for held in here)
+        return cameras, len(here) - cameras
+
     def cameras(self) -> int:
         """How many students have a place with a camera."""
+        return sum(1 for held in self._held() if isinstance(held, StudentStream) and held.here)
+
+    def stop(self) -> None:
+        """The process ends: everybody leaves."""
+        for held in self._held():
+            if isinstance(held, StudentStream):
+                held.stop()
+            elif isinstance(held, Attendance):
+                held.leave()
+
+    def _held(self) -> list[StudentStream | Attendance | Pace]:
         with self._lock:
-            streams = list(self._streams)
-        return sum(1 for stream in streams if isinstance(stream, StudentStream) and stream.here)
+            return list(self._streams)
 
     def _work(self) -> None:
         while True:
-            with self._lock:
-                streams = list(self._streams)
-            for stream in streams:
+            for stream in self._held():
                 try:
                     stream.check()
                 except Exception:  # one student's trouble is not the others'
@@ -405,10 +427,13 @@ def camera(key: str, stream: StudentStream, settings: Settings) -> Any:
     The picture is sent back only for the overlay. Each mode has a key of its own: a connection cannot
     change its direction.
     """
+    # Imported within a page: only there does a component register with Streamlit (1.67); serve.py imports us before.
+    from streamlit_webrtc import WebRtcMode, webrtc_streamer
+
     rtc.tune(settings.camera_width, settings.camera_fps)
     mode = WebRtcMode.SENDRECV if stream.overlay else WebRtcMode.SENDONLY
     width = settings.camera_width
-    servers = {"iceServers": [dict(server) for server in settings.ice_servers]}
+    servers = {"iceServers": [dict(server) for server in stream.ice_servers]}
     return webrtc_streamer(
         key=f"{key}-{mode.name.lower()}",
         mode=mode,
@@ -436,6 +461,9 @@ def _takes(stream: StudentStream) -> dict[str, Any]:
 
 def answer(stream: StudentStream, sdp: str, settings: Settings, loop: Any, relay: Any) -> tuple[Any, str]:
     """Take an offer as `camera` does, outside of a page: the worker, which wants to be stopped, and the answer."""
+    from streamlit_webrtc import WebRtcMode
+    from streamlit_webrtc.webrtc import WebRtcWorker
+
     rtc.tune(settings.camera_width, settings.camera_fps)
     taken = ("mode", "rtc_configuration", "loop", "relay", "self")
     unused = {name: None for name in inspect.signature(WebRtcWorker).parameters if name not in taken}

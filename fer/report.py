@@ -1,7 +1,7 @@
 """Reports, of a recorded class and of a model: each one HTML file that opens without a network."""
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Any
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer import charts, signals
-from fer.aggregate import SLOT_S, changes, overall, segments, top, valence
+from fer.aggregate import SLOT_S, changes, overall, segments, top, uncertain_share, valence
 from fer.alert import Alarm
 from fer.classify import Card
 from fer.evaluation import Condition, Mistake
@@ -123,6 +123,31 @@ def marked_parts(lesson: Lesson) -> list[dict[str, str]]:
     return rows
 
 
+def compared(lessons: Mapping[str, Lesson]) -> list[dict[str, str]]:
+    """One row per figure, with a column for each of the lessons by its name."""
+    columns = {name: _compared(lesson) for name, lesson in lessons.items()}
+    figures = next(iter(columns.values()), {})
+    return [{"figure": figure, **{name: of[figure] for name, of in columns.items()}} for figure in figures]
+
+
+def _compared(lesson: Lesson) -> dict[str, str]:
+    mean = overall(lesson.slots) if lesson.slots else None
+    kinds = {kind: text for kind, (_, text, _) in signals.KINDS.items()}
+    return {
+        "length": _length(lesson.end - lesson.begin),
+        "most students contributing": str(max((slot.n_streams for slot in lesson.slots), default=0)),
+        "mean valence": "withheld" if mean is None else f"{valence(mean):+.2f}",
+        "mostly": "withheld" if mean is None else top(mean),
+        "uncertain": "withheld" if mean is None else f"{uncertain_share(mean):.0%}",
+        "unusual stretches": str(len(lesson.alarms)),
+        **{f"“{text}”": str(sum(one.kind == kind for one in lesson.said)) for kind, text in kinds.items()},
+    }
+
+
+def _length(seconds: float) -> str:
+    return f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"
+
+
 def _minute(lesson: Lesson, at: float) -> str:
     return f"{(at - lesson.begin) / 60:.1f}"
 
@@ -183,7 +208,7 @@ def _figures(slots: Sequence[Slot], duration_s: float) -> dict[str, str]:
     mean = overall(slots)
     label = top(mean)
     return {
-        "length": f"{duration_s / 60:.0f} min" if duration_s >= 90 else f"{duration_s:.0f} s",
+        "length": _length(duration_s),
         "with faces": f"{min(1.0, len(slots) * SLOT_S / max(duration_s, SLOT_S)):.0%} of the time",
         "most faces at once": str(max(slot.n_faces for slot in slots)),
         "most frequent expression": f"{EMOJI[label]} {label}",

@@ -5,6 +5,9 @@ import unicodedata
 from collections.abc import Iterable
 from types import MappingProxyType
 
+import numpy as np
+from numpy.typing import NDArray
+
 from fer.types import Signal
 
 FADE_S = 60.0
@@ -45,8 +48,30 @@ def standing(given: Iterable[Signal], now: float) -> list[Signal]:
 
 def counts(given: Iterable[Signal], now: float) -> dict[str, int]:
     """How many students say each of KINDS at `now`."""
-    said = {(one.stream_id, one.kind) for one in standing(given, now)}
-    return {kind: sum(k == kind for _, k in said) for kind in KINDS}
+    return {kind: int(of[0]) for kind, of in courses(given, np.array([now])).items()}
+
+
+def courses(given: Iterable[Signal], times: NDArray[np.float64]) -> dict[str, NDArray[np.int64]]:
+    """`counts` at each of `times` (t,), which rise: a row (t,) per kind."""
+    changes = {kind: np.zeros(len(times) + 1, np.int64) for kind in KINDS}
+    for (_, kind), spans in _spans(given).items():
+        for begin, end in spans:
+            first, last = np.searchsorted(times, (begin, end))
+            changes[kind][first] += 1
+            changes[kind][last] -= 1
+    return {kind: of.cumsum()[:-1] for kind, of in changes.items()}
+
+
+def _spans(given: Iterable[Signal]) -> dict[tuple[str, str], list[tuple[float, float]]]:
+    """When each student said each kind, without overlaps: who taps again does not count twice."""
+    spans: dict[tuple[str, str], list[tuple[float, float]]] = {}
+    for one in sorted(given, key=lambda one: one.at):
+        mine = spans.setdefault((one.stream_id, one.kind), [])
+        if mine and one.at <= mine[-1][1]:
+            mine[-1] = (mine[-1][0], max(mine[-1][1], one.until))
+        else:
+            mine.append((one.at, one.until))
+    return spans
 
 
 class Taps:

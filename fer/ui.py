@@ -1,10 +1,12 @@
 """What pages share: the resources of the process, and widgets. The only module that imports Streamlit."""
 
+import atexit
 import csv
 import io
 import logging
 import os
 import re
+import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -20,24 +22,30 @@ import pandas as pd
 import segno
 import streamlit as st
 
-from fer import alert, charts, classify, demo, detect, signals
+from fer import alert, charts, classify, demo, detect, signals, turn
 from fer.aggregate import BucketFiller, above_floor, guarded, merge, table
 from fer.alert import Alarm
 from fer.config import Settings
 from fer.detect import Choice, Detector, PerThread
-from fer.errors import FerError, StoreError
+from fer.errors import ClassError, FerError, StoreError
+from fer.health import Health
 from fer.labels import COLORS, EMOJI
 from fer.live import Attendance, Pace, StudentStream, Watch
 from fer.pipeline import Options, Pipeline
 from fer.report import Lesson
-from fer.store import Store
+from fer.store import Store, codes
 from fer.store.sql import SqlStore
 from fer.store.writer import Writer
+from fer.throttle import Throttle
 from fer.types import Bucket, Classroom, Reading, Signal
 
 log = logging.getLogger(__name__)
 
+SHELF_MOST = 100  # classes that one browser remembers
 CHART_FONT = "Source Sans, Noto Color Emoji, Apple Color Emoji, Segoe UI Emoji, sans-serif"
+# Wrong tries a minute, by one address and by all. A school may share an address; 600 codes a minute hit one of ten open
+# classes in 17 days on average, and show its title. Keys cannot be guessed: that bound is for the time a check takes.
+TRIES = {"code": (20, 600), "key": (10, 100)}
 LAW = """
 In the European Union, inferring emotions of people in **education** from their faces is prohibited
 (AI Act, Regulation (EU) 2024/1689, Article 5(1)(f)), save for medical or safety reasons. Elsewhere other laws
@@ -60,7 +68,35 @@ def store() -> Store:
 def writer() -> Writer:
     made = Writer(store, settings().retention_days)
     made.start()
+    atexit.register(_end, _watch(), made)  # `streamlit run app.py` ends in order when it is told to
     return made
+
+
+def close() -> None:
+    """The process ends: everybody leaves, and what waits is written. Repeating it does nothing."""
+    _end(_watch(), writer())
+
+
+def _end(watch: Watch, writer: Writer) -> None:
+    watch.stop()
+    writer.close()
+
+
+def health_now() -> Health:
+    """Whether this process is ready, trying what it needs; why it is not goes to the log."""
+    cameras, pages = _watch().connected()
+    pending, dropped = writer().pending, writer().dropped
+    refused = {kind: tries(kind).refused for kind in TRIES}
+    return Health(_works(classifier), _works(lambda: store().find_class("")), cameras, pages, pending, dropped, refused)
+
+
+def _works(use: Callable[[], object]) -> bool:
+    try:
+        use()
+    except FerError as error:
+        log.warning("not ready: %s", error)
+        return False
+    return True
 
 
 @st.cache_resource(show_spinner=False)
@@ -94,10 +130,11 @@ def new_pipeline() -> Pipeline:
 def new_stream(room: Classroom) -> StudentStream:
     """A student's stream in `room`; it makes a pipeline of its own per connection."""
     # Bound here, on the page's thread: the stream's own threads must not reach for Streamlit.
-    detector, model = _shared_detector(), classifier()
-    options = Options.of(settings(), model.card)
+    detector, model, chosen = _shared_detector(), classifier(), settings()
+    options = Options.of(chosen, model.card)
     make: Callable[[], Pipeline] = lambda: Pipeline(detector, model, options)  # noqa: E731
-    stream = StudentStream(make, writer(), room.class_id, pace(), _page_open())
+    servers = turn.ice_servers(chosen, secrets.token_hex(8), now())
+    stream = StudentStream(make, writer(), room.class_id, pace(), _page_open(), ice_servers=servers)
     _watch().add(stream)
     return stream
 
@@ -202,9 +239,10 @@ def open_demo() -> tuple[Classroom, str]:
 
 
 def go_on_with_demo(room: Classroom) -> None:
-    """Write what has happened in the demo class since the last time."""
+    """Write what has happened in the demo class since the last time; the same again changes nothing."""
     until = now()
-    rows, here, said = demo.lesson(room.class_id, room.created_at, st.session_state.demo_until, until)
+    since = st.session_state.get("demo_until", max(room.created_at, until - demo.PAST_S))
+    rows, here, said = demo.lesson(room.class_id, room.created_at, since, until)
     store().put(rows, here, [])
     for one in said:
         store().give(one)
@@ -239,6 +277,39 @@ def reported(given: Sequence[Signal]) -> None:
     names = [one.name for one in signals.standing(given, now()) if one.kind == "help" and one.name]
     if names:
         st.caption(f"Asking for help by name: {', '.join(map(plain, names))}")
+
+
+@st.cache_resource(show_spinner=False)
+def tries(kind: str) -> Throttle:
+    """What bounds wrong tries of a kind of TRIES, in this process."""
+    return Throttle(*TRIES[kind])
+
+
+def find_class(code: str) -> Classroom | None:
+    """The class of a code that a visitor names. Raises ThrottleError where too many named none."""
+    if not codes.clean_code(code):
+        return None
+    try:
+        with tries("code").attempt(_visitor(), time.monotonic()):
+            if (room := store().find_class(code)) is None:
+                raise ClassError("There is no class with this code.")
+            return room
+    except ClassError:
+        return None
+
+
+def open_class(code: str, key: str) -> Classroom:
+    """The class of an instructor. Raises ClassError where code and key are wrong, ThrottleError where too many were."""
+    with tries("key").attempt(_visitor(), time.monotonic()):
+        return store().open_class(code, key, now())
+
+
+def _visitor() -> str:
+    """The visitor's address; on localhost, where Streamlit tells none, the page itself."""
+    from streamlit.runtime.scriptrunner import get_script_run_ctx
+
+    context = get_script_run_ctx()
+    return st.context.ip_address or (context.session_id if context else "")
 
 
 @st.cache_resource(show_spinner=False)
@@ -301,7 +372,12 @@ def begin() -> None:
         PagesManager.uses_pages_directory = False
         st.rerun()
     # Streamlit leaves a lot of empty space above the title.
-    st.html("<style>.stMainBlockContainer { padding-top: 5rem; padding-bottom: 3rem; max-width: 76rem }</style>")
+    # The hint "Press Enter" lies upon what was typed, on a phone.
+    st.html(
+        "<style>.stMainBlockContainer { padding-top: 5rem; padding-bottom: 3rem; max-width: 76rem }"
+        ".stMainBlockContainer [data-testid=stCaptionContainer] { color: inherit; opacity: .8 }"  # theirs is too pale
+        "@media (max-width: 640px) { [data-testid=InputInstructions] { display: none } }</style>"
+    )
 
 
 def chart(drawn: alt.Chart | alt.LayerChart, key: str) -> None:
@@ -311,7 +387,7 @@ def chart(drawn: alt.Chart | alt.LayerChart, key: str) -> None:
 
 def _taken_apart(drawn: alt.Chart | alt.LayerChart) -> tuple[Any, dict[str, Any]]:
     """The data of a chart, and its specification without them."""
-    spec: dict[str, Any] = drawn.to_dict(validate=False)  # the tests do; every student's page draws each second
+    spec: dict[str, Any] = drawn.to_dict(validate=False)  # which takes longer than drawing; tests validate each chart
     spec.pop("datasets", None)
     spec.pop("data", None)
     # A canvas takes the first font that has the sign, and some have emoji in black and white.
@@ -321,17 +397,81 @@ def _taken_apart(drawn: alt.Chart | alt.LayerChart) -> tuple[Any, dict[str, Any]
 
 def own_picture() -> None:
     """The student's own camera, mirrored, as their browser sends it; nothing before START and after STOP."""
-    _preview()(key="own_picture")
+    html = '<video muted playsinline aria-label="Your own picture"></video>'
+    css = "video { width: 100%; border-radius: 12px; transform: scaleX(-1); display: none; background: #000 }"
+    _component("preview", html, css)(key="own_picture")
+
+
+def preflight(stream: StudentStream) -> None:
+    """What the student's browser says of camera and network before START, and what to change if they will not do."""
+    css = "ul { list-style: none; margin: 0; padding: 0; color: var(--st-text-color); font-size: .9rem }\n"
+    css += "li[data-state=bad], li[data-state=doubtful] { font-weight: 600 }"
+    servers = [dict(server) for server in stream.ice_servers]
+    _component("preflight", '<ul aria-live="polite"></ul>', css)(key="preflight", data={"iceServers": servers})
 
 
 @st.cache_resource(show_spinner=False)
-def _preview() -> Callable[..., Any]:
-    return st.components.v2.component(
-        "classmood_preview",
-        html='<video muted playsinline aria-label="Your own picture"></video>',
-        css="video { width: 100%; border-radius: 12px; transform: scaleX(-1); display: none; background: #000 }",
-        js=(Path(__file__).parent / "preview.js").read_text(encoding="utf-8"),
-    )
+def _component(name: str, html: str, css: str = "") -> Callable[..., Any]:
+    """What Streamlit has no element for, from `name`.js in this folder."""
+    js = (Path(__file__).parent / f"{name}.js").read_text(encoding="utf-8")
+    return st.components.v2.component(f"classmood_{name}", html=html, css=css, js=js)
+
+
+def shelf() -> None:
+    """Where the keys of an instructor's classes come from: this session, and this browser if they asked it to."""
+    state = st.session_state
+    order = state.get("shelf_order")
+    found = _component("shelf", "<span></span>")(key="shelf", data=order, on_kept_change=lambda: None).get("kept") or {}
+    state.remembered = {str(code)[:16]: str(key)[:64] for code, key in list(found.items())[:SHELF_MOST]}
+    if order and (order.get("remember") in state.remembered or order.get("forget", "") not in ("", *state.remembered)):
+        state.pop("shelf_order")  # it was carried out; done again, it would undo what another window did since
+
+
+def remember(code: str) -> None:
+    """Have this browser keep the key of a class that this session knows; `shelf` carries it out."""
+    st.session_state.shelf_order = {"remember": code, "key": st.session_state.class_keys[code]}
+
+
+def forget(code: str) -> None:
+    st.session_state.get("class_keys", {}).pop(code, None)
+    st.session_state.shelf_order = {"forget": code}
+
+
+def keys() -> dict[str, str]:
+    """The key of each class, by its code, that this session has made or opened or this browser remembers."""
+    known: dict[str, str] = {**st.session_state.get("remembered", {}), **st.session_state.get("class_keys", {})}
+    return known
+
+
+def take(room: Classroom, key: str) -> None:
+    """Make `room` the class of this page, and remember its key for as long as the page is open."""
+    st.session_state.class_room = room
+    st.session_state.setdefault("class_keys", {})[room.code] = key
+
+
+def known_classes() -> list[Classroom]:
+    """The classes of `keys`, the newest first. A code that names none is looked up once while the page is open."""
+    gone: set[str] = st.session_state.setdefault("gone", set())
+    found = {code: find_class(code) for code in keys() if code not in gone}
+    gone.update(code for code, room in found.items() if room is None)
+    return sorted((room for room in found.values() if room), key=lambda room: -room.created_at)
+
+
+def opened(code: str) -> Classroom:
+    """A class whose key is known here. The key is tried, and the login kept, once while the page is open."""
+    key = keys()[code]
+    if key not in st.session_state.setdefault("proven", set()):
+        open_class(code, key)
+        st.session_state.proven.add(key)
+    if (room := store().find_class(code)) is None:
+        raise ClassError("This class was deleted.")
+    return room
+
+
+def put_away() -> None:
+    """Leave the class of this page; it goes on."""
+    for name in ("class_room", "class_key", "demo_until"):
+        st.session_state.pop(name, None)
 
 
 def legend() -> None:

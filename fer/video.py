@@ -106,6 +106,8 @@ def _frames(source: Source, interval_s: float, damage: list[int]) -> Iterator[tu
         if not container.streams.video:
             raise VideoError(f"{_name(source)} holds no video.")
         stream = container.streams.video[0]
+        if stream.codec_context is None:
+            raise VideoError(f"{_name(source)} is in a format that cannot be decoded here.")
         if stream.codec_context.width * stream.codec_context.height > MAX_PIXELS:
             raise VideoError(f"{_name(source)} is larger than 4K; scale it down first.")
         stream.thread_type = "AUTO"

@@ -13,11 +13,17 @@ st.markdown(
 teach, join, photo = st.columns(3)
 with teach, st.container(border=True, height="stretch"):
     st.subheader(":material/monitoring: Teach")
-    st.write("Make a class, share its link or QR code, and watch the mood of the group move.")
+    st.write(
+        "Make a class, share its link or QR code, and see how the group is doing, with cameras or without. A demo "
+        "class shows it in seconds."
+    )
     st.page_link("pages/teach.py", label="Make or open a class", icon=":material/arrow_forward:")
 with join, st.container(border=True, height="stretch"):
     st.subheader(":material/videocam: Join")
-    st.write("Enter the code from your instructor. You see your own reading; the instructor sees the group only.")
+    st.write(
+        "Enter the code from your instructor. You see your own reading, and say how it goes with a tap; the "
+        "instructor sees the group only."
+    )
     st.page_link("pages/join.py", label="Join a class", icon=":material/arrow_forward:")
 with photo, st.container(border=True, height="stretch"):
     st.subheader(":material/photo_camera: Try a photo")

@@ -45,7 +45,7 @@ with ui.errors_shown():
             st.info(message)
         if not (joining or without):
             st.stop()
-        room = ui.store().find_class(code) if code.strip() else None
+        room = ui.find_class(code)
         if room is None:
             st.error(
                 f"There is no class with the code “{ui.plain(code.strip()[:16])}”. Check it with your instructor."
@@ -97,6 +97,7 @@ if stream is not None:
         active = context.state.playing or context.state.signalling
         if not active:
             state.pop("student_connecting_since", None)
+            ui.preflight(stream)
 elif not room.camera:
     st.caption("This class runs without cameras. Nothing but your taps is sent.")
 else:

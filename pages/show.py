@@ -8,7 +8,7 @@ ui.begin()
 PULSE_MIN = 10
 
 with ui.errors_shown():
-    room = ui.store().find_class(st.query_params.get("code", ""))
+    room = ui.find_class(st.query_params.get("code", ""))
 if room is None or room.ended_at is not None:
     st.title("Class view")
     st.info("There is no open class with this code. The instructor's page has the link.")
@@ -22,7 +22,7 @@ with words:
     st.html(f'<div style="font-size:clamp(3rem,9vw,7rem);font-weight:700;letter-spacing:.08em">{room.code}</div>')
     st.code(link, language=None, wrap_lines=True)
 with picture:
-    st.image(ui.qr_png(link), caption="Scan to join", width="stretch")
+    st.image(ui.qr_png(link), caption="Scan to join", alt="The join link as a QR code", width="stretch")
 
 
 @st.fragment(run_every=5.0)

@@ -5,11 +5,12 @@ from fer.aggregate import LEAD_S, NOW_S, SLOT_S, above_floor, guarded, mood, ove
 from fer.types import Marker
 
 ui.begin()
+ui.shelf()
 
 CAMERA = "Camera and self-report"
 MEANS = (CAMERA, "Self-report only")
 ALERT_S = 900.0  # what the alert looks back on
-WINDOWS = {"1 min": 1, "5 min": 5, "10 min": 10, "All": None}
+WINDOWS = {"10 s": 1 / 6, "1 min": 1, "10 min": 10, "All": None}
 state = st.session_state
 
 if state.get("class_room") is None:
@@ -17,7 +18,7 @@ if state.get("class_room") is None:
     with st.container(horizontal=True, vertical_alignment="center"):
         if st.button("Try a demo class", icon=":material/play_circle:"):
             with ui.errors_shown():
-                state.class_room, state.class_key = ui.open_demo()
+                ui.take(*ui.open_demo())
             st.rerun()
         st.caption(f"{demo.STUDENTS} simulated students over a scripted lesson: nobody's face, every chart.")
     make, back = st.columns(2, gap="large")
@@ -51,7 +52,9 @@ if state.get("class_room") is None:
                     st.error("A class with cameras needs your confirmation that it is lawful.")
                 else:
                     with ui.errors_shown():
-                        state.class_room, state.class_key = ui.store().create_class(title.strip(), camera, ui.now())
+                        room, key = ui.store().create_class(title.strip(), camera, ui.now())
+                    ui.take(room, key)
+                    state.class_key = key
                     st.rerun()
     with back, st.form("open"):
         st.subheader("Open a class again", anchor=False)
@@ -59,18 +62,34 @@ if state.get("class_room") is None:
         key = st.text_input("Instructor key", type="password", max_chars=64)
         if st.form_submit_button("Open", icon=":material/lock_open:"):
             with ui.errors_shown():
-                state.class_room = ui.store().open_class(code, key, ui.now())
+                room = ui.open_class(code, key)
+            ui.take(room, key)
             st.rerun()
+        if ui.keys():
+            st.caption(
+                "“Your classes”, above, lists those that you opened on this page or that this browser remembers."
+            )
     st.stop()
 
 settings, room = ui.settings(), state.class_room
 link = f"{ui.base_url()}/join?code={room.code}"
 
-if "class_key" in state:
+simulated = room.title == demo.TITLE
+compact = room.ended_at is None and state.get("compact", False)
+if compact:
+    st.html("<style>.stMainBlockContainer { padding-top: 1rem } .stAppHeader { display: none }</style>")
+elif "class_key" in state:
     with st.container(border=True):
         st.markdown("**Your instructor key.** Keep it: it opens this class again, and it is shown only now.")
         st.code(state.class_key, language=None)
-        if st.button("I have saved it", icon=":material/check:"):
+        with st.container(horizontal=True, vertical_alignment="center"):
+            saved = st.button("I have saved it", icon=":material/check:")
+            if st.button(
+                "Remember it in this browser", icon=":material/bookmark_add:", help="On your own computer only."
+            ):
+                ui.remember(room.code)
+                saved = True
+        if saved:
             del state.class_key
             st.rerun()
 
@@ -79,7 +98,7 @@ heading.header(ui.plain(room.title), anchor=False)
 with sharing.popover(f"Join code **{room.code}**", icon=":material/qr_code_2:", width="stretch"):
     st.code(room.code, language=None)
     st.code(link, language=None, wrap_lines=True)
-    st.image(ui.qr_png(link), caption="Scan to join", width=220)
+    st.image(ui.qr_png(link), caption="Scan to join", alt="The join link as a QR code", width=220)
     if room.ended_at is None:
         st.link_button("Class view to project", f"{ui.base_url()}/show?code={room.code}", icon=":material/open_in_new:")
         pulse = st.toggle("Show the group's pulse there", room.pulse) if room.camera else False
@@ -91,7 +110,6 @@ with sharing.popover(f"Join code **{room.code}**", icon=":material/qr_code_2:", 
     if "://localhost" in link or "://127." in link:
         st.caption("This link works on this computer only. Host the app behind https:// to share it.")
 
-simulated = "demo_until" in state
 if simulated:
     st.info("This class is **simulated**: no student, no camera, a lesson that repeats.", icon=":material/smart_toy:")
 
@@ -101,25 +119,40 @@ if room.paused and room.ended_at is None:
 window, muted, threshold = "All", False, alert.THRESHOLD
 if room.ended_at is not None:
     st.success("This class has ended.", icon=":material/flag:")
-elif room.camera:
-    with st.container(horizontal=True, horizontal_alignment="distribute"):
-        window = st.segmented_control("Time shown", WINDOWS, default="5 min", label_visibility="collapsed") or "5 min"
-        with st.popover("Alert", icon=":material/notifications:"):
-            st.write("One line appears when something unusual for this class lasts for half a minute.")
-            muted = st.toggle("Mute it")
-            threshold = st.slider("How unusual, in standard deviations", 2.0, 5.0, alert.THRESHOLD, 0.5)
+else:
+    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+        if room.camera:
+            window = (
+                st.segmented_control("Time shown", WINDOWS, default="10 min", label_visibility="collapsed") or "10 min"
+            )
+        with st.container(horizontal=True, width="content", vertical_alignment="center"):
+            st.toggle("Compact", key="compact", help="Only what changes, for a second screen.")
+            with st.popover("Alert", icon=":material/notifications:"):
+                st.write("One line appears when something unusual for this class lasts for half a minute.")
+                muted = st.toggle("Mute it")
+                threshold = st.slider("How unusual, in standard deviations", 2.0, 5.0, alert.THRESHOLD, 0.5)
 minutes = WINDOWS[window]
 
-
-if room.ended_at is None:
-    with (
-        st.form("mark", clear_on_submit=True, border=False),
-        st.container(horizontal=True, vertical_alignment="bottom"),
-    ):
-        text = st.text_input("Mark this moment", max_chars=80, placeholder="e.g. Exercise 3 — Enter marks it")
-        if st.form_submit_button("Mark", icon=":material/flag:"):
-            with ui.errors_shown():
-                ui.store().mark(Marker(room.class_id, ui.now(), text.strip()))
+if room.ended_at is None and not compact:
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        with (
+            st.form("mark", clear_on_submit=True, border=False),
+            st.container(horizontal=True, vertical_alignment="bottom"),
+        ):
+            text = st.text_input("Mark this moment", max_chars=80, placeholder="e.g. Exercise 3 — Enter marks it")
+            if st.form_submit_button("Mark", icon=":material/flag:"):
+                with ui.errors_shown():
+                    ui.store().mark(Marker(room.class_id, ui.now(), text.strip()))
+        with ui.errors_shown():
+            marked = ui.store().markers(room.class_id)
+        if marked:
+            with st.popover(f"{len(marked)} marked", icon=":material/bookmarks:"):
+                for marker in reversed(marked):
+                    name = f"{ui.clock(marker.at)[-8:]} {ui.plain(marker.text) or 'marked'}"
+                    if st.button(f"Remove {name}", key=f"unmark_{marker.at}", icon=":material/undo:", type="tertiary"):
+                        with ui.errors_shown():
+                            ui.store().unmark(marker)
+                        st.rerun()
 
 
 @st.fragment(run_every=1.0 if room.ended_at is None else None)
@@ -133,7 +166,9 @@ def board() -> None:
         with ui.errors_shown():
             ui.go_on_with_demo(room)
     since = room.created_at - SLOT_S if minutes is None else now - 60 * minutes - SLOT_S
-    axis = (room.created_at, None, "minutes from the start") if minutes is None else (now, (-minutes, 0), "minutes ago")
+    axis = (now, (-(minutes or 0), 0), "minutes ago" if minutes != WINDOWS["10 s"] else "seconds ago")
+    if minutes is None:
+        axis = (room.created_at, None, "minutes from the start")
     with ui.errors_shown():
         view = mood(
             ui.store().presences(room.class_id, now - NOW_S),
@@ -159,7 +194,7 @@ def board() -> None:
                 st.metric("Uncertain", "–" if current is None else f"{uncertain_share(current):.0%}", width=130)
         st.markdown("**What students say**")
         ui.reported(said)
-    if said:
+    if said and not compact:
         if room.ended_at is not None:
             st.markdown("**What students said**")
         ui.chart(charts.said(said, max(room.created_at, since), now, *axis, marks), "said_line")
@@ -167,6 +202,12 @@ def board() -> None:
         return
     if room.ended_at is None and (notice := ui.pace_notice()):
         st.info(notice, icon=":material/speed:")
+    if compact:
+        if slots:
+            ui.chart(charts.valence_line(slots, *axis, marks), "pulse_line")
+        else:
+            st.caption(view.withheld or "The first readings are being gathered.")
+        return
     left, right = st.columns([2, 3], gap="large")
     with left:
         st.markdown("**Mood now**" if room.ended_at is None else "**Mood of the whole class**")
@@ -201,6 +242,8 @@ if room.ended_at is not None:
     if lesson.markers:
         st.markdown("**Between the marked moments**")
         st.dataframe(report.marked_parts(lesson), hide_index=True, width="stretch", key="parts")
+if compact:
+    st.stop()
 st.divider()
 with st.container(horizontal=True):
     if room.ended_at is None:
@@ -240,8 +283,8 @@ with st.container(horizontal=True):
             if st.button("Delete it now", type="primary"):
                 with ui.errors_shown():
                     ui.store().delete_class(room.class_id)
-                state.pop("class_room")
-                state.pop("demo_until", None)
+                ui.forget(room.code)
+                ui.put_away()
                 st.rerun()
     with st.popover("Logins", icon=":material/key:"):
         with ui.errors_shown():
@@ -252,7 +295,5 @@ with st.container(horizontal=True):
         for at, opened in reversed(tries[-20:]):
             st.write(f"{ui.clock(at)} — {'opened' if opened else '**wrong key**'}")
     if st.button("Close", icon=":material/logout:", help="The class goes on. Code and key open it again."):
-        state.pop("class_room")
-        state.pop("class_key", None)
-        state.pop("demo_until", None)
+        ui.put_away()
         st.rerun()

@@ -9,7 +9,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +41,18 @@ def face() -> np.ndarray:
     return cv2.resize(data.astronaut()[:384, :, ::-1], (320, 240), interpolation=cv2.INTER_AREA)
 
 
+def frowning() -> np.ndarray:
+    """The same face with its mouth's corners drawn down and its brows lowered.  # (240, 320, 3) uint8 BGR"""
+    picture = face()
+    y, x = np.mgrid[0:240, 0:320].astype(np.float32)
+    middle, mouth, brows, side = 140.0, 88.4, 60.5, 62.0  # where they are, and how large the face is, in pixels
+    along = (x - middle) / (0.22 * side)
+    corners = (along**2 - 0.5) * np.exp(-(((y - mouth) / (0.1 * side)) ** 2)) * np.exp(-((np.abs(along) / 1.6) ** 4))
+    frown = np.exp(-(((y - brows) / (0.08 * side)) ** 2)) * np.exp(-(((x - middle) / (0.25 * side)) ** 2))
+    moved = y - side * (0.2 * corners + 0.13 * frown)
+    return cv2.remap(picture, x, moved.astype(np.float32), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+
+
 def faceless() -> np.ndarray:
     """A room without anybody in it: a cup of coffee.  # (240, 320, 3) uint8 BGR"""
     return cv2.resize(data.coffee()[:, :, ::-1], (320, 240), interpolation=cv2.INTER_AREA)
@@ -51,15 +63,17 @@ def black() -> np.ndarray:
     return np.zeros((240, 320, 3), np.uint8)
 
 
-def record_camera(path: Path, picture: np.ndarray, seconds: float = 4.0, fps: int = 10, noise: int = 8) -> Path:
-    """An MJPEG file for Chromium's fake camera: `picture`, panned, with sensor noise; it is played in a loop."""
+def record_camera(
+    path: Path, *pictures: np.ndarray, seconds: Sequence[float] = (4.0,), fps: int = 10, noise: int = 8
+) -> Path:
+    """An MJPEG file for Chromium's fake camera: each picture for some seconds, panned, with sensor noise, in a loop."""
     rng = np.random.default_rng(0)
-    n = round(seconds * fps)
+    shown = [picture for picture, n in zip(pictures, seconds, strict=True) for _ in range(round(n * fps))]
     with av.open(str(path), "w", format="mjpeg") as container:
         stream = container.add_stream("mjpeg", rate=fps, options={"qscale": "3"})
-        stream.height, stream.width, stream.pix_fmt = *picture.shape[:2], "yuvj420p"
-        for i in range(n):
-            shift = round(8 * np.sin(2 * np.pi * i / n))
+        stream.height, stream.width, stream.pix_fmt = *pictures[0].shape[:2], "yuvj420p"
+        for i, picture in enumerate(shown):
+            shift = round(8 * np.sin(2 * np.pi * i / (4 * fps)))
             moved = np.roll(picture, (shift // 2, shift), (0, 1)).astype(np.int16)
             if noise and picture.any():
                 moved += rng.integers(-noise, noise + 1, picture.shape)
@@ -89,14 +103,14 @@ class App:
 
 
 @contextmanager
-def running_app(folder: Path, **settings: str) -> Iterator[App]:
-    """`streamlit run app.py` on a free port with a database of its own."""
+def running_app(folder: Path, script: Path = ROOT / "serve.py", **settings: str) -> Iterator[App]:
+    """`streamlit run` on a free port with a database of its own."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     log, database = folder / "server.log", folder / "classmood.sqlite3"
     environ = {**os.environ, "FER_DATABASE_URL": f"sqlite:///{database}", **settings}
-    command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port)]
+    command = [sys.executable, "-m", "streamlit", "run", str(script), "--server.port", str(port)]
     with log.open("wb") as sink:
         process = subprocess.Popen(command, cwd=ROOT, env=environ, stdout=sink, stderr=subprocess.STDOUT)
     try:
@@ -186,6 +200,24 @@ def press_start(page: Page) -> None:
 
 def press_stop(page: Page) -> None:
     page.frame_locator('iframe[title*="webrtc_streamer"]').first.get_by_role("button", name="STOP").click()
+
+
+def instructor_page_samples(folder: Path, refreshes: int, every: int = 10) -> list[tuple[int, float]]:
+    """DOM nodes and script heap in MB of the page of a demo class, each `every` refreshes, after garbage collection."""
+    with running_app(folder) as app, playwright() as started:
+        page = new_page(launch(started))
+        page.goto(f"{app.url}/teach")
+        page.get_by_role("button", name="Try a demo class").click()
+        expect(page.locator("canvas, svg.marks").nth(3)).to_be_visible()
+        tools = page.context.new_cdp_session(page)
+        tools.send("Performance.enable")
+        samples = []
+        for _ in range(0, refreshes, every):
+            page.wait_for_timeout(1000 * every)
+            tools.send("HeapProfiler.collectGarbage")
+            found = {metric["name"]: metric["value"] for metric in tools.send("Performance.getMetrics")["metrics"]}
+            samples.append((int(found["Nodes"]), found["JSHeapUsedSize"] / 1e6))
+    return samples
 
 
 def one_student_rss_mb(folder: Path, samples: int = 10) -> list[float]:

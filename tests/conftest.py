@@ -1,6 +1,7 @@
 """What several test modules share: a real face, and the files that are not part of the repository."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -10,6 +11,7 @@ import skimage.data
 from hypothesis import settings
 
 from fer.types import Face, Frame
+from tests import postgres
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -42,6 +44,15 @@ def scene(astronaut: Frame) -> Frame:
     """What a webcam sends: the astronaut between two grey walls.  # (240, 320, 3) uint8 BGR"""
     small = cv2.resize(astronaut, (240, 240), interpolation=cv2.INTER_AREA)
     return np.asarray(cv2.copyMakeBorder(small, 0, 0, 40, 40, cv2.BORDER_CONSTANT, value=(128, 128, 128)))
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[postgres.Server]:
+    """A PostgreSQL server for the whole run, where one is installed."""
+    if postgres.binary("initdb") is None:
+        pytest.skip(postgres.ABSENT)
+    with postgres.running() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -13,9 +13,13 @@ import pytest
 from tests.conftest import ROOT
 
 pytest.importorskip("playwright")
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, Playwright, expect
 
+from fer.aggregate import SLOT_S
+from fer.store.sql import SqlStore
 from tests import browser as b
+from tests.fakes import bucket
 
 pytestmark = [
     pytest.mark.browser,
@@ -252,14 +256,32 @@ def test_every_page_is_whole_at_this_width(
     page.get_by_test_id("stBaseButton-secondaryFormSubmit").filter(has_text="Open").click()
     expect(page.get_by_test_id("stVegaLiteChart").first).to_be_visible()
     look(page, "teach", size)
+    page.get_by_text("Compact").click()
+    expect(page.get_by_label("Mark this moment")).to_have_count(0)
+    look(page, "compact", size)
+    for name, waits_for in (
+        ("classes", "listed here"),
+        ("recording", "A recorded class"),
+        (f"show?code={room.code}", "Scan"),
+    ):
+        page.goto(f"{app.url}/{name}")
+        expect(page.get_by_text(waits_for).first).to_be_visible()
+        look(page, name.split("?")[0], size)
     assert errors == []
 
 
 def look(page: Page, name: str, size: str) -> None:
-    """Keep a picture of the page, and see that nothing sticks out of it sideways."""
+    """Keep a picture of the page, and see that nothing sticks out of it sideways and that everybody can use it."""
     page.wait_for_load_state("networkidle")
     page.screenshot(path=screenshot(f"{name}-{size}"), full_page=True)
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth + 1"), f"{name} scrolls sideways"
+    found = [
+        f"{violation['id']}: {node['html'][:200]}"
+        for violation in Axe().run(page).response["violations"]
+        if violation["impact"] in ("serious", "critical")
+        for node in violation["nodes"]
+    ]
+    assert not found, f"{name} at {size} width:\n" + "\n".join(found)
 
 
 def screenshot(name: str) -> Path:
@@ -331,3 +353,62 @@ def test_a_demo_class_shows_every_chart_within_ten_seconds(app: b.App, chromium:
     page.get_by_role("button", name="Try a demo class").click()
     expect(page.get_by_text("This class is simulated")).to_be_visible(timeout=10_000)
     expect(page.locator(DRAWN).nth(3)).to_be_visible(timeout=10_000)
+
+
+def test_a_whole_class_from_its_link_to_its_report(
+    started: Playwright, chromium: Browser, pages: list[Page], folder: Path, tmp_path: Path
+) -> None:
+    """Three students, one without a camera; what they say, a marked moment, an alert, a pause, the end, the report."""
+    faces = b.record_camera(folder / "changing.mjpeg", b.face(), b.frowning(), seconds=(8, 120))
+    with b.running_app(tmp_path, FER_MIN_GROUP="2") as app:
+        cameras = b.launch(started, faces)
+        room = a_class(chromium, pages, app)
+        on_camera = [a_student(cameras, [], app, room.code) for _ in range(2)]
+        silent = b.new_page(chromium, b.PHONE)
+        pages.append(silent)
+        silent.goto(f"{app.url}/join?code={room.code}")
+        silent.get_by_role("button", name="Join without a camera").click()
+        b.wait_for(lambda: room.metric("Students connected") == "3", 30, "three students")
+        be_calm_until_now(app, room.code, students=2)
+
+        silent.get_by_role("button", name="Lost").click()
+        on_camera[0].get_by_role("button", name="Slower").click()
+        b.wait_for(lambda: (room.metric("Lost"), room.metric("Slower")) == ("1", "1"), 15, "what they say")
+        room.page.get_by_label("Mark this moment").fill("Exercise <3>")
+        room.page.get_by_label("Mark this moment").press("Enter")
+        expect(room.page.get_by_role("button", name="1 marked")).to_be_visible()
+        # The cameras change to a frowning face: half a minute of it, in slots that are shown when they are over.
+        expect(room.page.get_by_text("more negative expressions than is usual")).to_be_visible(timeout=90_000)
+
+        room.page.get_by_role("button", name="Pause").click()
+        for student in on_camera:
+            expect(student.get_by_text("The class is paused")).to_be_visible()
+        room.page.get_by_role("button", name="Go on").click()
+        expect(on_camera[0].get_by_text("Only you see this")).to_be_visible()
+
+        room.page.get_by_role("button", name="End the class").click()
+        room.page.get_by_role("button", name="End it now").click()
+        expect(silent.get_by_text("The class has ended")).to_be_visible()
+        with room.page.expect_download() as downloaded:
+            room.page.get_by_role("button", name="Report (HTML)").click()
+        downloaded.value.save_as(report := tmp_path / "report.html")
+        cameras.close()
+
+    offline = b.new_page(chromium, offline=True)
+    pages.append(offline)
+    offline.goto(report.as_uri())
+    expect(offline.get_by_role("heading", name="Algebra")).to_be_visible()
+    expect(offline.get_by_text("there were more negative expressions than is usual")).to_be_visible()
+    expect(offline.get_by_role("cell", name="Exercise <3>")).to_be_visible()
+    expect(offline.locator(DRAWN).first).to_be_visible()
+
+
+def be_calm_until_now(app: b.App, code: str, students: int, minutes: float = 4) -> None:
+    """What the class showed before the test began, as the store keeps it: the alert compares with the usual."""
+    store = SqlStore(f"sqlite:///{app.database}")
+    room = store.find_class(code)
+    assert room is not None
+    first = store.slots(room.class_id, 0)[0].start
+    for i in range(1, round(minutes * 60 / SLOT_S)):
+        at = first - SLOT_S * i
+        store.put([bucket(f"{s:032x}", at, 8, class_id=room.class_id) for s in range(students)], [], [])

@@ -176,7 +176,7 @@ def test_the_area_falls_to_nothing_where_slots_are_missing():
     total: dict[float, float] = {}
     for row in rows:
         total[row["minute"]] = total.get(row["minute"], 0.0) + row["share"]
-    inside = [share for minute, share in total.items() if 25 / 60 < minute < 1.0 - 1e-9]
+    inside = [share for minute, share in total.items() if 30 / 60 + 1e-9 < minute < 1.0 - 1e-9]
     assert inside == [0.0, 0.0] and {round(share, 6) for share in total.values()} == {0.0, 1.0}
 
 
@@ -184,7 +184,7 @@ def test_attendance_counts_students_and_not_faces():
     rows = _drawn(
         charts.attendance([Slot(SINCE + 5.0 * i, 9, SLOTS[0].mean_probs, 6) for i in range(3)], SINCE, None, "")
     )
-    assert [(round(row["minute"] * 60), row["students"]) for row in rows] == [(0, 6), (5, 6), (10, 6)]
+    assert [(round(row["minute"] * 60), row["students"]) for row in rows] == [(0, 6), (5, 6), (10, 6), (15, 6)]
 
 
 def test_what_is_said_is_counted_at_every_moment_and_a_call_for_help_is_not_drawn():
@@ -211,5 +211,5 @@ def test_nobody_having_said_anything_is_a_line_at_nothing():
 
 def test_valence_and_time_are_drawn_in_minutes_from_the_origin():
     rows = _drawn(charts.valence_line(SLOTS[:2], SINCE - 60, None, "minutes"))
-    np.testing.assert_allclose([row["minute"] for row in rows], [1.0, 1.0 + 5 / 60])
+    np.testing.assert_allclose([row["minute"] for row in rows], [1.0, 1.0 + 5 / 60, 1.0 + 10 / 60])
     assert rows[0]["valence"] == pytest.approx(0.9, abs=1e-6)

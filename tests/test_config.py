@@ -44,6 +44,8 @@ def test_without_variables_everything_has_its_default():
         ("FER_ICE_SERVERS", '[{"urls": ["turn:a", "turns:b"]}]', "ice_servers", ({"urls": ["turn:a", "turns:b"]},)),
         ("FER_PUBLIC_URL", "https://classmood.example.org/", "public_url", "https://classmood.example.org"),
         ("FER_RETENTION_DAYS", "7", "retention_days", 7),
+        ("FER_LOG_FORMAT", "json", "log_format", "json"),
+        ("FER_METRICS_TOKEN", "token", "metrics_token", "token"),
     ],
 )
 def test_a_variable_sets_its_field_and_no_other(name: str, text: str, field: str, value: Any):
@@ -81,6 +83,9 @@ def test_a_variable_sets_its_field_and_no_other(name: str, text: str, field: str
         ("FER_PUBLIC_URL", "https://"),
         ("FER_PUBLIC_URL", "https://[::1"),
         ("FER_RETENTION_DAYS", "0"),
+        ("FER_LOG_FORMAT", "xml"),
+        ("FER_TURN_URL", f"stun:user:{SECRET}@host"),
+        ("FER_TURN_URL", "turn:host"),
         ("FER_RETENTION_DAYS", "1e3"),
     ],
 )
@@ -91,6 +96,20 @@ def test_a_value_that_cannot_be_meant_is_refused_by_the_name_of_its_variable(nam
     assert message.startswith(f"{name} cannot be used: expected ") and message.endswith(".")
     # Neither the message nor the chain that a traceback prints may show a password.
     assert SECRET not in "".join(traceback.format_exception(error.value))
+
+
+def test_a_turn_server_and_its_secret_are_set_together():
+    settings = Settings.from_env({"FER_TURN_URL": "turns:host", "FER_TURN_SECRET": SECRET})
+    assert (settings.turn_url, settings.turn_secret) == ("turns:host", SECRET)
+    with pytest.raises(SettingError, match="FER_TURN_SECRET"):
+        Settings.from_env({"FER_TURN_SECRET": SECRET})
+
+
+def test_no_secret_is_in_the_words_for_the_settings():
+    names = ("FER_TURN_SECRET", "FER_METRICS_TOKEN")
+    urls = {"FER_DATABASE_URL": f"postgresql+psycopg://u:{SECRET}@host/name", "FER_TURN_URL": "turn:host"}
+    servers = {"FER_ICE_SERVERS": f'[{{"urls": "turn:host", "credential": "{SECRET}"}}]'}
+    assert SECRET not in repr(Settings.from_env({**dict.fromkeys(names, SECRET), **urls, **servers}))
 
 
 @pytest.mark.parametrize("name", [field.metadata["env"] for field in fields(Settings)])

@@ -323,6 +323,21 @@ def test_the_majority_is_the_one_label_with_the_most_votes(votes: list[int], lab
     assert majority(np.array(votes)) == label
 
 
+@pytest.mark.parametrize(
+    "damage", [(b"PK\x01\x02", 6, b"\x40"), (b"PK\x01\x02", 45, b"\x7f"), (b"PK\x05\x06", 19, b"\x7f")]
+)
+def test_an_archive_with_a_damaged_table_of_contents_is_a_data_error(tmp_path: Path, damage: tuple[bytes, int, bytes]):
+    path = tmp_path / "data.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("test/happy/1.png", b"no picture")
+    content, (where, offset, new) = bytearray(path.read_bytes()), damage
+    at = content.index(where) + offset
+    content[at : at + 1] = new
+    path.write_bytes(content)
+    with pytest.raises(DataError):
+        dataset.load(path, "test")
+
+
 def test_fer2013_itself_is_read_whole(fer2013_zip: Path):
     data = load(fer2013_zip, "test")
     assert (len(data), data.skipped, sum(balance(data).values())) == (3579, (), 3579)

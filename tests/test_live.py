@@ -441,6 +441,22 @@ def test_a_watch_looks_after_streams_and_pages_alike(monkeypatch: pytest.MonkeyP
     assert student.said_at == [0.0]
 
 
+def test_a_watch_counts_who_is_connected_and_at_the_end_everybody_leaves(watch: Watch) -> None:
+    stream, writer, _ = make()
+    here, away = Student(), Student()
+    away.open = False
+    for one in (stream, here.attendance, away.attendance):
+        watch.add(one)
+    away.attendance.check()
+    assert watch.connected() == (0, 1)
+    stream.on_frame(video(noisy()))
+    assert watch.connected() == (1, 1)
+    watch.stop()
+    assert watch.connected() == (0, 0)
+    assert writer.left == stream.stream_ids and stream.stopped
+    assert here.writer.left == [here.attendance.id]
+
+
 def test_what_nobody_holds_any_more_is_not_looked_after(monkeypatch: pytest.MonkeyPatch, watch: Watch) -> None:
     writer = FakeWriter()
     watch.add(Attendance(writer, 7, True, clock=Clock()))

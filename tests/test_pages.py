@@ -3,6 +3,7 @@
 import io
 import re
 import sqlite3
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -60,7 +61,7 @@ def joined(code: str) -> AppTest:
     return button(page, "Join").click().run()  # type: ignore[attr-defined, no-any-return]
 
 
-@pytest.mark.parametrize("name", ["join", "teach", "photo", "model"])
+@pytest.mark.parametrize("name", ["join", "teach", "classes", "photo", "model"])
 def test_every_page_opens_without_an_exception(name: str) -> None:
     page = open_page(name)
     assert not page.exception
@@ -336,6 +337,27 @@ def test_a_wrong_key_does_not_open_a_class() -> None:
     assert "class_room" not in page.session_state
 
 
+@pytest.mark.parametrize("page_name", ["join", "show", "teach"])
+def test_guessing_codes_and_keys_is_slowed_down_with_a_plain_sentence(
+    page_name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room, key = ui.store().create_class("Algebra", True, ui.now())
+    monkeypatch.setattr(ui, "_visitor", lambda: "203.0.113.7")
+    monkeypatch.setattr(ui, "time", SimpleNamespace(time=time.time, monotonic=lambda: 100.0))
+    monkeypatch.setattr(ui, "TRIES", {"code": (3, 600), "key": (3, 600)})
+
+    def guess(code: str) -> AppTest:
+        if page_name == "show":
+            return open_page("show", code=code)
+        return joined(code) if page_name == "join" else opened(code, key)
+
+    assert ["too many wrong tries" in texts(guess(f"NO{i}")) for i in range(5)] == [False] * 3 + [True] * 2
+    assert "too many wrong tries" in texts(guess(room.code))  # or the right one would be told from the others
+    monkeypatch.setattr(ui, "_visitor", lambda: "203.0.113.8")
+    page = guess(room.code)
+    assert "Algebra" in [heading.value for heading in (*page.header, *page.subheader)]
+
+
 @pytest.mark.parametrize(("students", "shown"), [(0, False), (2, False), (3, True)])
 def test_the_mood_is_withheld_below_the_group_floor(students: int, shown: bool) -> None:
     page = make_class()
@@ -602,6 +624,98 @@ def test_what_was_typed_never_becomes_a_link(typed: str) -> None:
     shown = ui.plain(typed).replace("\\", "")
     assert shown != typed and shown.replace("\u2060", "") == typed
     assert not re.search(r"https?://|www\.|@\w", shown)
+
+
+def marked(page: AppTest, text: str) -> AppTest:
+    next(one for one in page.text_input if one.label == "Mark this moment").input(text)
+    return button(page, "Mark").click().run()  # type: ignore[attr-defined, no-any-return]
+
+
+def test_a_marked_moment_can_be_taken_back() -> None:
+    page = marked(marked(make_class(), "film"), "quiz")
+    (remove,) = [one for one in page.button if one.label.startswith("Remove") and one.label.endswith("film")]
+    page = remove.click().run()
+    assert not page.exception
+    assert [marker.text for marker in ui.store().markers(page.session_state.class_room.class_id)] == ["quiz"]
+
+
+def test_the_compact_view_shows_what_changes_and_leaves_out_the_rest() -> None:
+    page = make_class()
+    fill(page.session_state.class_room.class_id, 4)
+    compact = toggle(page, "Compact").set_value(True).run()  # type: ignore[attr-defined]
+    assert not compact.exception
+    assert charts_of(compact) == 1 and not [one for one in compact.button if one.label in ("Mark", "Pause", "Close")]
+    assert [one.label for one in compact.metric][:2] == ["Students connected", "Contributing"]
+    whole = toggle(compact, "Compact").set_value(False).run()  # type: ignore[attr-defined]
+    assert [one for one in whole.button if one.label == "Mark"] and charts_of(whole) > 1
+
+
+def test_a_class_without_cameras_can_mute_its_alert() -> None:
+    room, key = ui.store().create_class("Ethics", False, ui.now())
+    assert [one for one in opened(room.code, key).toggle if one.label == "Mute it"]
+
+
+def ended_class(title: str, label: str, students: int) -> tuple[str, str]:
+    """The code and key of a class of five minutes that showed one expression."""
+    end = ui.now() // 5 * 5
+    room, key = ui.store().create_class(title, True, end - 300)
+    rows = [
+        Bucket(room.class_id, f"s{i}", 0, end - 300 + at, 4, 4 * probs_of(label))
+        for at in range(0, 300, 5)
+        for i in range(students)
+    ]
+    ui.store().put(rows, [], [])
+    ui.store().give(signals.signal(room.class_id, "s0", "lost", end - 100))
+    ui.store().end_class(room.class_id, end)
+    return room.code, key
+
+
+def classes_page(*known: tuple[str, str], compare: bool = False) -> AppTest:
+    page = AppTest.from_file(str(ROOT / "pages" / "classes.py"), default_timeout=30)
+    page.session_state.class_keys = dict(known)
+    page = page.run()
+    if compare:
+        page = page.multiselect[0].set_value([code for code, _ in known]).run()
+    return page
+
+
+def test_two_classes_are_compared_by_their_figures() -> None:
+    page = classes_page(ended_class("Before", "sad", 4), ended_class("After", "happy", 6), compare=True)
+    assert not page.exception
+    (frame,) = (one.value for one in page.dataframe)
+    figures = {row[0]: row[1:] for row in frame.itertuples(index=False)}
+    assert figures["most students contributing"] == ("4", "6")
+    assert figures["mostly"] == ("sad", "happy") and figures["length"] == ("5 min", "5 min")
+    assert float(figures["mean valence"][0]) < 0 < float(figures["mean valence"][1])
+    assert figures["“Lost”"] == ("1", "1") and charts_of(page) == 1
+
+
+def test_what_is_below_the_floor_is_not_compared() -> None:
+    page = classes_page(ended_class("Two", "sad", 2), ended_class("Six", "happy", 6), compare=True)
+    (frame,) = (one.value for one in page.dataframe)
+    figures = {row[0]: row[1:] for row in frame.itertuples(index=False)}
+    assert figures["mean valence"][0] == figures["mostly"][0] == "withheld" and figures["mostly"][1] == "happy"
+    assert charts_of(page) == 0
+
+
+def test_a_key_that_is_none_compares_and_deletes_nothing() -> None:
+    (code, key), (other, _) = ended_class("Mine", "sad", 4), ended_class("Another's", "happy", 6)
+    page = classes_page((code, key), (other, "a guess"), compare=True)
+    assert "do not open a class" in texts(page) and not page.dataframe
+    page = classes_page((code, key), (other, "a guess"))
+    page = next(one for one in page.button if one.key == f"delete_{other}").click().run()
+    assert "do not open a class" in texts(page)
+    room = ui.store().find_class(other)
+    assert room is not None and ui.store().logins(room.class_id)[-1][1] is False
+
+
+def test_a_class_is_deleted_from_the_list_and_one_that_is_gone_is_not_listed() -> None:
+    (code, key), (other, kept) = ended_class("Old", "sad", 4), ended_class("New", "happy", 6)
+    page = classes_page((code, key), (other, kept), ("ZZZZZZ", "gone"))
+    assert "Old" in texts(page) and "New" in texts(page) and "ZZZZZZ" not in texts(page)
+    page = next(one for one in page.button if one.key == f"delete_{code}").click().run()
+    assert not page.exception
+    assert "Old" not in texts(page) and "New" in texts(page) and ui.store().find_class(code) is None
 
 
 def test_a_class_that_is_full_asks_to_join_without_a_camera(monkeypatch: pytest.MonkeyPatch) -> None:

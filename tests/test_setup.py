@@ -58,6 +58,6 @@ def test_what_is_missing_is_said_in_a_sentence(
 
 
 def test_the_procfile_and_the_ci_run_the_same_script() -> None:
-    assert (ROOT / "Procfile").read_text() == "web: sh setup.sh && streamlit run app.py\n"
+    assert (ROOT / "Procfile").read_text() == "web: sh setup.sh && streamlit run serve.py\n"
     assert "./setup.sh test" in (ROOT / ".ci" / "run").read_text()
     assert os.access(ROOT / "setup.sh", os.X_OK) and os.access(ROOT / ".ci" / "run", os.X_OK)

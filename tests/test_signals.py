@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -178,3 +179,22 @@ def test_no_window_holds_more_than_the_bound(gaps: list[float]) -> None:
             let_through.append(now)
     for at in let_through:
         assert sum(at <= other < at + TAPS_S - 1e-3 for other in let_through) <= MOST_TAPS
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from("abc"), st.sampled_from(list(signals.KINDS)), st.integers(0, 50), st.integers(0, 30)),
+        max_size=12,
+    )
+)
+def test_a_course_counts_students_at_every_moment_as_often_as_they_say_it(
+    taps: list[tuple[str, str, int, int]],
+) -> None:
+    said = [
+        Signal(1, who, kind, float(at), math.inf if stay == 30 else float(at + stay)) for who, kind, at, stay in taps
+    ]
+    times = np.arange(0.0, 90.0, 0.5)
+    courses = signals.courses(said, times)
+    for i, at in enumerate(times):
+        for kind in signals.KINDS:
+            assert courses[kind][i] == len({one.stream_id for one in signals.standing(said, at) if one.kind == kind})

@@ -1,5 +1,4 @@
 import math
-import os
 import sqlite3
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -28,14 +27,13 @@ NOW = 1_700_000_000.0
 STREAMS = ("a", "b", "c")
 HAPPY, SAD = LABELS.index("happy"), LABELS.index("sad")
 
-# A server's database to run the same suite on, where one is at hand; everything in it is deleted.
-SERVER = os.environ.get("FER_TEST_DATABASE_URL", "")
 
-
-@pytest.fixture(params=["sqlite", "server"] if SERVER else ["sqlite"])
+@pytest.fixture(params=["sqlite", "postgresql"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The database of each kind of store in turn."""
-    return f"sqlite:///{tmp_path / 'store.sqlite3'}" if request.param == "sqlite" else SERVER
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'store.sqlite3'}"
+    return str(request.getfixturevalue("postgresql").url)
 
 
 @pytest.fixture
@@ -45,6 +43,7 @@ def store(url: str) -> Iterator[Store]:
     made.purge(np.inf)
     yield made
     made.purge(np.inf)
+    made._engine.dispose()
 
 
 @pytest.fixture
@@ -144,6 +143,25 @@ def test_a_title_may_hold_any_signs_and_is_cut_to_what_fits(store: Store):
     title = "Ωμέγα 'x'; DROP TABLE classes; -- 😀" + "!" * 300
     room, _ = store.create_class(title, True, NOW)
     assert room.title == title[:200] and store.find_class(room.code) == room
+
+
+def test_the_log_of_a_class_is_bounded_and_wrong_keys_do_not_push_out_who_came_in(
+    store: Store, other: Classroom, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(sql, "MOST_LOGINS", 3)
+    room, key = store.create_class("Physics", True, NOW)
+    with pytest.raises(ClassError):
+        store.open_class(other.code, "wrong", NOW)
+    for i in range(3):
+        store.open_class(room.code, key, NOW + i)
+    for i in range(10, 17):
+        with pytest.raises(ClassError):
+            store.open_class(room.code, "wrong", NOW + i)
+    assert [(at - NOW, opened) for at, opened in store.logins(room.class_id)] == [
+        *((i, True) for i in range(3)),
+        *((i, False) for i in (14, 15, 16)),
+    ]
+    assert store.logins(other.class_id) == [(NOW, False)]
 
 
 def test_codes_are_of_signs_that_are_not_mistaken_and_differ():

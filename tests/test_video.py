@@ -81,3 +81,11 @@ def test_an_earlier_result_stays_when_a_new_run_fails(tmp_path: Path) -> None:
     with pytest.raises(VideoError):
         analyse(tmp_path / "bad.mp4", tmp_path / "out")
     assert (tmp_path / "out" / "timeline.csv").read_text() == before
+
+
+def test_a_video_whose_format_is_not_known_is_a_video_error(tmp_path: Path) -> None:
+    whole = record(tmp_path / "whole.mp4", pictures(10), 5, "mpeg4")
+    renamed = tmp_path / "renamed.mp4"
+    renamed.write_bytes(whole.read_bytes().replace(b"mdia\x00\x00\x00", b"mdia\x00\x00\x01").replace(b"minf", b"min_"))
+    with pytest.raises(VideoError):
+        analyse(renamed, tmp_path / "out")

@@ -79,7 +79,7 @@ class Store(Protocol):
         ...
 
     def logins(self, class_id: int) -> list[tuple[float, bool]]:
-        """When somebody tried to open the class, and whether the key was right; oldest first."""
+        """When somebody tried to open the class, and whether the key was right; oldest first, a bounded number."""
         ...
 
     def purge(self, before: float) -> int:

@@ -21,6 +21,8 @@ from fer.types import Bucket, Classroom, Marker, Presence, Signal, Slot
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 LOCK_WAIT_S = 2.0
+PATIENCE = {"connect_timeout": "5", "tcp_user_timeout": "10000"}  # s and ms: a dead server holds nobody for minutes
+MOST_LOGINS = 200  # that opened a class, and as many that did not
 
 metadata = sa.MetaData()
 
@@ -132,12 +134,19 @@ class SqlStore:
         # A wrong code costs as much time as a wrong key: the answer does not tell which codes exist.
         valid = _verify(self._hasher, stored or _no_hash(), codes.clean_code(key))
         if room is not None and now is not None:
-            with self._begin() as connection:
-                row = {"class_id": room.class_id, "at": now, "opened": valid}
-                connection.execute(self._insert(logins).on_conflict_do_nothing(), [row])
+            self._log_in(room.class_id, now, valid)
         if room is None or not valid:
             raise ClassError("This code and key do not open a class. Check both: the key was shown when it was made.")
         return room
+
+    def _log_in(self, class_id: int, now: float, opened: bool) -> None:
+        """Keep a try, and of its kind the last MOST_LOGINS: wrong ones cannot push out who did come in."""
+        alike = (logins.c.class_id == class_id) & (logins.c.opened == opened)
+        last = sa.select(logins.c.at).where(alike).order_by(logins.c.at.desc()).limit(MOST_LOGINS)
+        with self._begin() as connection:
+            row = {"class_id": class_id, "at": now, "opened": opened}
+            connection.execute(self._insert(logins).on_conflict_do_nothing(), [row])
+            connection.execute(sa.delete(logins).where(alike, logins.c.at.not_in(last)))
 
     def end_class(self, class_id: int, now: float) -> None:
         with self._begin() as connection:
@@ -307,7 +316,8 @@ def _engine(url: str) -> sa.Engine:
         if "@" in (parsed.host or ""):  # the driver would take it, and half of the password, for the host's name
             raise StoreError("FER_DATABASE_URL has an @ too many: within the password write it as %40.")
         if name != "sqlite":
-            return sa.create_engine(parsed, pool_pre_ping=True, pool_recycle=600)
+            bounded = parsed.set(query={**PATIENCE, **parsed.query})
+            return sa.create_engine(bounded, pool_pre_ping=True, pool_recycle=600)
         # A connection per transaction: a pooled one would go on writing to a file that has been moved away.
         engine = sa.create_engine(parsed, creator=lambda: _connect_sqlite(parsed.database), poolclass=sa.NullPool)
     except (sa.exc.ArgumentError, ValueError):
