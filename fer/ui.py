@@ -193,11 +193,14 @@ def own_timeline(readings: Sequence[Reading], at: float) -> None:
     if at != st.session_state.get("student_read_at"):
         st.session_state.student_read_at = at
         kept.update({bucket.start: bucket for bucket in filler.add(readings[:1], at)})
-    slots = merge(kept.values())
+    slots = merge(kept.values())[:-1]  # those that are over: drawing costs 30 ms, and every student's page is drawn
     if len(slots) < 2:
         return
+    if st.session_state.get("student_drawn_until") != slots[-1].start:
+        st.session_state.student_drawn_until = slots[-1].start
+        st.session_state.student_drawn = _taken_apart(charts.area(slots, slots[0].start, None, "minutes"))
     with st.expander("Your own timeline", icon=":material/timeline:"):
-        chart(charts.area(slots, slots[0].start, None, "minutes"), "own_area")
+        st.vega_lite_chart(*st.session_state.student_drawn, width="stretch", key="own_area")
         st.caption("Only you see it. It is gone when you leave, unless you keep it.")
         text = csv_text(table(slots, slots[0].start))
         st.download_button("Keep it (CSV)", text, "my-timeline.csv", "text/csv", icon=":material/download:")
@@ -405,12 +408,17 @@ def begin() -> None:
 
 def chart(drawn: alt.Chart | alt.LayerChart, key: str) -> None:
     """Show a chart so that new data moves its marks: Streamlit rebuilds it only when the specification changes."""
+    st.vega_lite_chart(*_taken_apart(drawn), width="stretch", key=key)
+
+
+def _taken_apart(drawn: alt.Chart | alt.LayerChart) -> tuple[Any, dict[str, Any]]:
+    """The data of a chart, and its specification without them."""
     spec: dict[str, Any] = drawn.to_dict(validate=False)  # which takes longer than drawing; tests validate each chart
     spec.pop("datasets", None)
     spec.pop("data", None)
     # A canvas takes the first font that has the sign, and some have emoji in black and white.
     spec["config"] = {"axis": {"labelFont": CHART_FONT}}
-    st.vega_lite_chart(drawn.data, spec, width="stretch", key=key)
+    return drawn.data, spec
 
 
 def own_picture() -> None:

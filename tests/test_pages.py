@@ -813,3 +813,19 @@ def test_the_instructor_is_told_when_cameras_are_read_less_often(
     ui.pace().per_s = per_s
     page.run()
     assert ("to keep up" in texts(page)) is bool(says) and says in texts(page)
+
+
+def test_a_students_timeline_shows_the_slots_that_are_over_and_goes_with_them() -> None:
+    room, _ = ui.store().create_class("Algebra", True, ui.now())
+    page, begin = joined(room.code), ui.now()
+    seen = []
+    for second in range(0, 26, 5):
+        for half in (0.0, 0.5):
+            at = begin + second + half
+            page.session_state.student_stream.snapshot = Snapshot(LIVE, (reading(0),), at)
+            page.run()
+        seen.append("Only you see it" in texts(page))
+    assert not page.exception
+    assert seen[:2] == [False, False] and seen[-1]
+    button(page, "Leave").click().run()  # type: ignore[attr-defined]
+    assert "student_drawn" not in page.session_state
