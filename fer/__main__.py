@@ -148,6 +148,7 @@ def _train(args: argparse.Namespace, settings: Settings) -> None:
             precision=args.precision,
             teachers=tuple(map(str, teachers)),
             start=str(args.start or ""),
+            keep=args.keep if args.start else 0.0,
         )
         if last or not out.with_suffix(out.suffix + ".json").exists():
             card = training.train(data, held, votes, recipe, out, args.data.name)
@@ -416,6 +417,7 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--width", type=_positive, default=64, help="channels of the first block; the last has 4 times")
     train.add_argument("--teacher", type=Path, action="append", default=[], metavar="KERAS", help=TAUGHT)
     train.add_argument("--start", type=Path, metavar="KERAS", help="tune this .keras model further, of the same width")
+    train.add_argument("--keep", type=_part, default=0.5, help="the share of --start's weights in the result, 0 to 1")
     train.add_argument("--max-lr", type=_rate, default=0.1, help="the highest learning rate of the cycle")
     train.add_argument("--generations", type=_positive, default=1, help="train so many, each taught by the one before")
     train.add_argument("--batch-size", type=_positive, default=128)
@@ -503,6 +505,10 @@ def _minutes(text: str) -> float:
     if not 0.01 <= value <= 24 * 60:
         raise argparse.ArgumentTypeError(f"expected a number of minutes, not {text!r}")
     return value
+
+
+def _part(text: str) -> float:
+    return 0.0 if text in ("0", "0.0") else _rate(text)
 
 
 def _rate(text: str) -> float:

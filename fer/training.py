@@ -51,7 +51,9 @@ class Recipe:
     """How a network is trained; `precision` "bfloat16" halves the time on processors that have it.
 
     The readings of the `teachers`, on average, are half of every target. `start` is the network whose weights it
-    begins with, so that it is tuned further. Both are .keras files; without them it learns from labels, from scratch.
+    begins with, so that it is tuned further, and `keep` the share that these have in the result (Wortsman et al. 2022:
+    between the two lies a network that is better than either). Both are .keras files; without them it learns from
+    labels, from scratch.
     """
 
     epochs: int = 80
@@ -66,6 +68,7 @@ class Recipe:
     precision: str = "bfloat16"
     teachers: tuple[str, ...] = ()
     start: str = ""
+    keep: float = 0.0
 
 
 @keras.saving.register_keras_serializable("fer")
@@ -287,6 +290,8 @@ def fit(
     )
     final = build(recipe, body, bool(votes), portable=True)
     final.set_weights(model.get_weights())
+    if recipe.keep:
+        _mix(final, Path(recipe.start), recipe.keep)
     settle(final, data, recipe)
     return final
 
@@ -352,7 +357,7 @@ def _start(
         note.write_text(json.dumps(asdict(recipe)))
     model = build(recipe, body, both_heads)
     if recipe.start:
-        _begin_with(model, Path(recipe.start))
+        _mix(model, Path(recipe.start), 1.0)
     optimizer = keras.optimizers.SGD(
         OneCycle(recipe.max_lr, steps * recipe.epochs),
         momentum=0.9,
@@ -372,8 +377,8 @@ def _start(
     return model, 0
 
 
-def _begin_with(model: keras.Model, start: Path) -> None:
-    """Give `model` the weights of another one of the same shape, or ModelError.
+def _mix(model: keras.Model, start: Path, share: float) -> None:
+    """Give each weight of `model` the `share` of what it is in another one of the same shape, or ModelError.
 
     The other one may have a head more: faces of one's own have no votes for the head ferplus.
     """
@@ -382,7 +387,7 @@ def _begin_with(model: keras.Model, start: Path) -> None:
     weights = keras.Model(other.input, heads).get_weights()
     if [w.shape for w in weights] != [w.shape for w in model.get_weights()]:
         raise ModelError(f"The start {start} has another shape than the network to train: give it the same --width.")
-    model.set_weights(weights)
+    model.set_weights([share * old + (1 - share) * new for old, new in zip(weights, model.get_weights(), strict=True)])
 
 
 def export(

@@ -327,7 +327,7 @@ def test_a_class_gets_the_general_model_whatever_the_student_sees(
     page.checkbox[0].check()
     page = press(page, "Join")
     stream = page.session_state.student_stream
-    stream._interval_s = 0.0
+    stream.pace.per_s = 1000.0
     for _ in range(4):  # through the real pipeline and writer, while the page shows the keeper's own reading
         stream.on_frame(av.VideoFrame.from_ndarray(scene, format="bgr24"))
         page.run()

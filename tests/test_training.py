@@ -158,6 +158,18 @@ def test_training_goes_on_from_another_networks_weights(tmp_path: Path) -> None:
         training._start(replace(recipe, start=str(tmp_path / "absent.keras")), training.residual, 1, True, None)
 
 
+def test_what_was_tuned_lies_between_where_it_began_and_where_it_went(tmp_path: Path) -> None:
+    from fer import training
+
+    recipe = training.Recipe(width=8, precision="float32")
+    start, tuned = training.build(recipe, portable=True), training.build(recipe, portable=True)
+    start.save(tmp_path / "start.keras")
+    went = tuned.get_weights()
+    training._mix(tuned, tmp_path / "start.keras", 0.25)
+    for between, begun, end in zip(tuned.get_weights(), start.get_weights(), went, strict=True):
+        np.testing.assert_allclose(between, 0.25 * begun + 0.75 * end, atol=1e-6)
+
+
 def test_a_head_that_never_names_a_label_is_brought_to_read_it_as_often_as_it_is_labelled() -> None:
     from fer import training
 
