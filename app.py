@@ -11,6 +11,8 @@ st.navigation(
         st.Page("pages/classes.py", title="Your classes", icon=":material/history_edu:"),
         st.Page("pages/show.py", title="Class view", visibility="hidden"),
         st.Page("pages/photo.py", title="Photo", icon=":material/photo_camera:"),
+        st.Page("pages/emoji.py", title="Emoji", icon=":material/mood:"),
+        st.Page("pages/journal.py", title="Journal", icon=":material/book_2:"),
         st.Page("pages/recording.py", title="Recording", icon=":material/movie:"),
         st.Page("pages/model.py", title="The model", icon=":material/info:"),
     ],

@@ -1,4 +1,4 @@
-"""python -m fer predict | analyze | train | evaluate | audit | compare | faces | bench | fetch"""
+"""python -m fer predict | analyze | train | evaluate | audit | compare | faces | dataset | bench | fetch"""
 
 import argparse
 import csv
@@ -39,28 +39,37 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _predict(args: argparse.Namespace, settings: Settings) -> None:
-    from fer import classify, detect, photo
+    from fer import album, classify, detect
 
-    detector, classifier = detect.choose(settings).create(settings), classify.load(settings.model)
-    documents: list[dict[str, Any]] = []
+    detector, classifier = detect.choose(settings).create(settings), classify.load(args.model or settings.model)
+    photos: list[album.Photo] = []
     failures: list[str] = []
     for path in args.image:
         try:
-            frame = photo.decode(path.read_bytes())
+            photo = album.read(str(path), path.read_bytes(), detector, classifier, settings.confidence_floor)
         except (FerError, OSError) as error:
             failures.append(f"{path}: {error.strerror if isinstance(error, OSError) else error}")
             continue
-        readings = photo.read_faces(frame, detector, classifier, settings.confidence_floor)
-        documents.append({"path": str(path), "faces": photo.as_records(readings)})
+        photos.append(photo)
         if not args.json:
-            print(f"{path}: {len(readings)} face{'' if len(readings) == 1 else 's'}")
-            for number, (reading, face) in enumerate(zip(readings, documents[-1]["faces"], strict=True), 1):
-                top = sorted(face["probs"].items(), key=lambda item: -item[1])[:3]
-                print(f"  {number}. {reading.label:9} " + "  ".join(f"{label} {p:.0%}" for label, p in top))
-    if args.json and documents:
-        _print_json(documents)
+            _print_faces(photo)
+    if args.out and photos:
+        args.out.write_bytes(album.archive({classifier.card.name: photos}, failures))
+    if args.json and photos:
+        _print_json(album.documents(photos))
+    elif (n_faces := sum(len(photo.readings) for photo in photos)) > 1:
+        shares = album.mean_probs(photos)
+        named = [*zip(LABELS, shares.tolist(), strict=True), ("uncertain", 1 - float(shares.sum()))]
+        print(f"{n_faces} faces: " + "  ".join(f"{label} {share:.0%}" for label, share in named if share >= 0.005))
     if failures:  # after what could be read: one bad picture does not lose the others
         raise FerError("\nfer: ".join(failures))
+
+
+def _print_faces(photo: Any) -> None:
+    print(f"{photo.name}: {len(photo.readings)} face{'' if len(photo.readings) == 1 else 's'}")
+    for number, reading in enumerate(photo.readings, 1):
+        top = sorted(zip(LABELS, reading.probs.tolist(), strict=True), key=lambda item: -item[1])[:3]
+        print(f"  {number}. {reading.label:9} " + "  ".join(f"{label} {p:.0%}" for label, p in top))
 
 
 def _analyze(args: argparse.Namespace, settings: Settings) -> None:
@@ -284,17 +293,40 @@ def _faces(args: argparse.Namespace, settings: Settings) -> None:
             )
 
 
+def _dataset_faces(args: argparse.Namespace, settings: Settings) -> None:
+    from fer import collect, detect
+
+    detector = detect.choose(settings).create(settings)
+    progress = _Progress()
+    try:
+        found = collect.collect(args.folder, args.out, detector, progress)
+    finally:
+        progress.end()
+    counts = collect.counts(found)
+    print("".ljust(12) + "".join(f"{label:>10}" for label in LABELS))
+    for split in ("train", "test"):
+        print(f"{split:12}" + "".join(f"{counts[split][label]:>10}" for label in LABELS))
+    print(f"{counts[collect.UNLABELLED].total()} without a label, set aside in {args.out / collect.UNLABELLED}")
+    print(f"{len(found.left_out)} left out, {args.out / 'left_out.csv'} says why")
+    for split in ("train", "test"):
+        if not counts[split]:
+            print(f"There is no labelled face for {split}: training needs more pictures.", file=sys.stderr)
+
+
 def _bench(args: argparse.Namespace, settings: Settings) -> None:
     from fer import bench
 
     if "live" in args.names:
         return _bench_live(args, settings)
-    results = bench.run(args.names, settings, args.repeats, args.minutes or 10)
+    results = bench.run(args.names, settings, args.repeats, args.minutes or 10, args.data)
     if args.json:
         _print_json(results)
         return
     print(f"{'':24}{'median':>10}{'p95':>10}{'n':>7}")
     for name, figures in results.items():
+        if "median_points" in figures:
+            _print_keepers(name, figures)
+            continue
         key = next(key for key in figures if key.startswith("median_"))
         unit = {"median_ms": "ms", "median_mb": "MB", "median_per_s": "/s"}[key]
         values = [figures.get(kind) for kind in (key, key.replace("median", "p95"))]
@@ -331,6 +363,14 @@ def _print_load(load: Any) -> None:
     print(f"  errors {load.errors}", flush=True)
 
 
+def _print_keepers(name: str, figures: dict[str, float]) -> None:
+    points = ", ".join(f"{kind} {figures[f'{kind}_points']:+.1f}" for kind in ("mean", "median", "worst"))
+    print(
+        f"{name:28}{figures['general_percent']:>6.1f}% → {figures['own_percent']:.1f}%   {points} points; "
+        f"in use by {figures['in_use_percent']:.0f}% of {figures['n']} after {figures['entries']} entries"
+    )
+
+
 def _fetch(args: argparse.Namespace, settings: Settings) -> None:
     from fer import detect
 
@@ -359,6 +399,8 @@ def _parser() -> argparse.ArgumentParser:
 
     predict = commands.add_parser("predict", help="read every face of pictures")
     predict.add_argument("image", nargs="+", type=Path)
+    predict.add_argument("--out", type=Path, metavar="ZIP", help="also a ZIP of faces.csv and the annotated pictures")
+    predict.add_argument("--model", type=Path, help="another model than FER_MODEL")
     predict.set_defaults(run=_predict)
 
     analyze = commands.add_parser("analyze", help="the timeline of a recorded class")
@@ -410,10 +452,22 @@ def _parser() -> argparse.ArgumentParser:
     faces.add_argument("--split", default="train", help="train, test (PublicTest) or private (PrivateTest)")
     faces.set_defaults(run=_faces)
 
+    dataset = commands.add_parser("dataset", help="make a data set of one's own")
+    made = dataset.add_subparsers(title="data sets", required=True, metavar="KIND")
+    cut_out = made.add_parser("faces", help="find the faces in a folder of photos, in folders named as labels")
+    cut_out.add_argument(
+        "folder", type=Path, metavar="DIR", help="photos; those in no folder named as a label are set aside"
+    )
+    cut_out.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="the data set, as train and evaluate take it"
+    )
+    cut_out.set_defaults(run=_dataset_faces)
+
     bench = commands.add_parser("bench", help="speed and memory on this machine, one thread")
     bench.add_argument(
         "names", nargs="*", metavar="NAME", help="which to run; default all that print milliseconds; live by itself"
     )
+    bench.add_argument("--data", type=Path, help="FER2013, for the bench journal")
     bench.add_argument("--repeats", type=_positive, default=200)
     bench.add_argument("--students", type=_positive, nargs="+", default=[50], help="live: how many, one after another")
     bench.add_argument(

@@ -5,6 +5,7 @@ with newer data redraws the marks and does not build the chart anew.
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import date
 from itertools import zip_longest
 from typing import Any, TypeAlias, cast
 
@@ -20,6 +21,7 @@ from fer.types import Signal, Slot
 
 SHOWN = (*LABELS, UNCERTAIN)
 COLOR = alt.Scale(domain=list(SHOWN), range=[COLORS[label] for label in SHOWN])
+EMOJI_FONT = "Noto Color Emoji, Apple Color Emoji, Segoe UI Emoji, sans-serif"
 # From the pleasant to the unpleasant: what belongs together touches in the stack.
 STACK = ("happy", "surprise", "neutral", UNCERTAIN, "sad", "fear", "disgust", "angry")
 
@@ -45,6 +47,26 @@ def bars(mean_probs: NDArray[Any], uncertain: bool = True) -> alt.Chart:
         .properties(height=30 * len(names))
     )
     return drawn
+
+
+def ranges(probs: NDArray[Any], low: NDArray[Any], high: NDArray[Any]) -> alt.LayerChart:
+    """One bar per expression (7,), 0..100%, and a line from `low` to `high` (7,) on each."""
+    columns = {"share": probs, "low": low, "high": high}
+    data = pd.DataFrame({"expression": LABELS, **{name: np.asarray(of, float) for name, of in columns.items()}})
+    data["name"] = [f"{EMOJI[label]} {label}" for label in LABELS]
+    scale, axis = alt.Scale(domain=[0, 1]), alt.Axis(format="%", tickCount=5)
+    base = alt.Chart().encode(
+        y=alt.Y("name:N", title=None, sort=None, axis=alt.Axis(labelLimit=140)),
+        tooltip=[alt.Tooltip("expression:N"), *(alt.Tooltip(f"{name}:Q", format=".0%") for name in columns)],
+    )
+    bar = base.mark_bar(cornerRadiusEnd=3).encode(
+        x=alt.X("share:Q", title=None, scale=scale, axis=axis),
+        color=alt.Color("expression:N", scale=COLOR, legend=None),
+    )
+    line = base.mark_rule(strokeWidth=2, color="#555", aria=False).encode(
+        x=alt.X("low:Q", scale=scale), x2=alt.X2("high:Q")
+    )
+    return cast(alt.LayerChart, alt.layer(bar, line, data=data).properties(height=30 * len(LABELS)))
 
 
 def area(
@@ -267,6 +289,30 @@ def confusion(counts: Sequence[Sequence[int]]) -> alt.LayerChart:
     data = pd.DataFrame(rows, columns=["label", "reading", "share"])
     drawn = alt.layer(table.mark_rect().encode(color=shade), text, data=data).properties(height=300)
     return cast(alt.LayerChart, drawn)
+
+
+def calendar(days: Sequence[tuple[date, int, str]]) -> alt.LayerChart:
+    """A month, a square per day: the darker the more entries, with the emoji of the label that most of them have."""
+    first = days[0][0].weekday()
+    rows = [
+        (day.strftime("%a"), (first + i) // 7, day.day, f"{day:%A} {day.day} {day:%B}", n, label, EMOJI.get(label, ""))
+        for i, (day, n, label) in enumerate(days)
+    ]
+    data = pd.DataFrame(rows, columns=["weekday", "week", "number", "day", "entries", "mostly", "emoji"])
+    weekdays = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"]
+    cell = alt.Chart().encode(
+        x=alt.X("weekday:N", title=None, scale=alt.Scale(domain=weekdays), axis=alt.Axis(orient="top", labelAngle=0)),
+        y=alt.Y("week:O", title=None, axis=None, scale=alt.Scale(domain=list(range(6)))),
+        tooltip=["day:N", "entries:Q", "mostly:N"],
+    )
+    shade = alt.Color(
+        "entries:Q", scale=alt.Scale(range=["#E8EDF2", "#0072B2"], domain=[0, 6], clamp=True), legend=None
+    )
+    ink = alt.when(alt.datum.entries > 3).then(alt.value("white")).otherwise(alt.value("#444"))
+    square = cell.mark_rect(cornerRadius=6, stroke="white", strokeWidth=3).encode(color=shade)
+    number = cell.mark_text(fontSize=10, dx=-12, dy=-12).encode(text="number:Q", color=ink)
+    emoji = cell.mark_text(fontSize=18, dy=4, font=EMOJI_FONT).encode(text="emoji:N")
+    return cast(alt.LayerChart, alt.layer(square, number, emoji, data=data).properties(height=300))
 
 
 def _marked(

@@ -16,6 +16,7 @@ from fer.preprocess import CROP_PX
 from fer.types import Crops, Probs
 
 INPUT = {"shape": [CROP_PX, CROP_PX, 1], "dtype": "float32", "range": [0, 255], "colour": "grey"}
+ENDINGS = (".tflite", ".keras", ".json")
 
 
 @dataclass(frozen=True)
@@ -98,12 +99,20 @@ class LiteRTClassifier:
 def load(name: str | Path) -> LiteRTClassifier:
     """The model at `name`, a path with or without its ending. Raises ModelError where it cannot be used."""
     path = Path(name)
-    path = path if path.suffix in (".tflite", ".keras", ".json") else path.with_name(path.name + ".json")
+    path = path if path.suffix in ENDINGS else path.with_name(path.name + ".json")
     card = Card.load(path.with_suffix(".json"))
     content = _read(path.with_suffix(".tflite"))
     if (digest := hashlib.sha256(content).hexdigest()) != (expected := card.sha256.get("tflite", "none")):
         raise ModelError(f"{path.with_suffix('.tflite')} has sha256 {digest[:12]}…, its card says {expected[:12]}….")
     return LiteRTClassifier(content, card)
+
+
+def beside(name: str | Path) -> list[Path]:
+    """The model at `name`, and the others in its folder that have a .tflite and a card; each without its ending."""
+    path = Path(name)
+    own = path.with_suffix("") if path.suffix in ENDINGS else path
+    files = [file for file in sorted(own.parent.glob("*.tflite")) if file.with_suffix(".json").is_file()]
+    return [own, *(other for file in files if (other := file.with_suffix("")) != own)]
 
 
 def sha256(path: Path) -> str:

@@ -87,7 +87,7 @@ class Settings:
         "FER_DATABASE_URL",
         lambda: f"sqlite:///{ROOT / 'classmood.sqlite3'}",
         _database_url,
-        "Where classes are kept, as an SQLAlchemy URL; default a SQLite file beside app.py",
+        "Where classes and journals are kept, as an SQLAlchemy URL; default a SQLite file beside app.py",
         secret=True,
     )
     model: Path = _setting(

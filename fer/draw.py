@@ -1,7 +1,6 @@
 """Drawing on pictures: a box per face, and a chip with its emoji and label."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import cache, lru_cache
 from pathlib import Path
 
@@ -10,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from fer.boxes import moved
 from fer.labels import COLORS
-from fer.types import Frame, Reading
+from fer.types import Crops, Frame, Reading
 
 SHOWN_PX = 1280
+LEAST_CHANGE = 0.1  # of a probability
 EMOJI_DIR = Path(__file__).parent / "emoji"
 Rgba = NDArray[np.uint8]  # (h, w, 4) uint8
 
@@ -25,8 +24,7 @@ def annotate(frame: Frame, readings: Sequence[Reading], numbered: bool = False) 
     thick = max(2, round(max(frame.shape[:2]) / 400))
     for number, reading in enumerate(readings, 1):
         x1, y1, x2, y2 = (round(v) for v in reading.face.xyxy)
-        r, g, b = (int(COLORS[reading.label][i : i + 2], 16) for i in (1, 3, 5))
-        cv2.rectangle(out, (x1, y1), (x2, y2), (b, g, r), thick, cv2.LINE_AA)
+        cv2.rectangle(out, (x1, y1), (x2, y2), _bgr(COLORS[reading.label]), thick, cv2.LINE_AA)
         text = f"{number}  {reading.label}" if numbered else reading.label
         badge = chip(reading.label, text, _chip_height(reading.face.side_px, frame))
         above = y1 - badge.shape[0] - thick
@@ -42,10 +40,18 @@ def shrink(frame: Frame, side_px: int = SHOWN_PX) -> Frame:
     )
 
 
-def shrunk(readings: Sequence[Reading], frame: Frame, side_px: int = SHOWN_PX) -> list[Reading]:
-    """The readings of `frame` where they lie on `shrink(frame)`."""
-    scale = min(1.0, side_px / max(frame.shape[:2]))
-    return [replace(reading, face=moved(reading.face, scale)) for reading in readings]
+def heat(crop: Crops, change: NDArray[np.float32], side_px: int = 240) -> Frame:
+    """A crop (1, 48, 48, 1) in grey, tinted by `change` (48, 48): orange above 0, blue below it.
+
+    The strongest change has the full tint, but one below LEAST_CHANGE stays pale: noise is not to look like a finding.
+    """
+    most = max(LEAST_CHANGE, float(np.abs(change).max()))
+    size = (side_px, side_px)
+    strength = cv2.resize(change / most, size, interpolation=cv2.INTER_CUBIC).clip(-1, 1)[:, :, None]
+    grey = cv2.resize(crop[0, :, :, 0], size, interpolation=cv2.INTER_CUBIC)[:, :, None].astype(np.float32)
+    tint = np.where(strength > 0, _bgr(COLORS["angry"]), _bgr(COLORS["sad"]))
+    share = 0.75 * np.abs(strength)
+    return np.asarray((1 - share) * grey + share * tint, np.uint8)
 
 
 def paste(frame: Frame, picture: Rgba, x: int, y: int) -> None:
@@ -59,6 +65,11 @@ def paste(frame: Frame, picture: Rgba, x: int, y: int) -> None:
     below[:] = (alpha * picture[:, :, 2::-1] + (1 - alpha) * below).astype(np.uint8)
 
 
+def png(frame: Frame) -> bytes:
+    """The frame as a PNG file."""
+    return bytes(cv2.imencode(".png", frame)[1])
+
+
 @lru_cache(maxsize=128)
 def chip(label: str, text: str, height_px: int) -> Rgba:
     """A rounded tag in the colour of `label` with its emoji and `text`.  # (height_px, w, 4) uint8"""
@@ -68,8 +79,8 @@ def chip(label: str, text: str, height_px: int) -> Rgba:
     image = Image.new("RGBA", (width, height_px))
     draw = ImageDraw.Draw(image)
     draw.rounded_rectangle((0, 0, width - 1, height_px - 1), height_px * 0.3, fill=COLORS[label])
-    emoji = _emoji(label).resize((side, side), Image.Resampling.LANCZOS)
-    image.alpha_composite(emoji, (pad, (height_px - side) // 2))
+    picture = emoji(label).resize((side, side), Image.Resampling.LANCZOS)
+    image.alpha_composite(picture, (pad, (height_px - side) // 2))
     # Black reads on every colour of the palette but the darkest two.
     ink = "white" if label in ("sad", "angry") else "black"
     draw.text((2 * pad + side, height_px / 2), text, ink, font, anchor="lm")
@@ -77,8 +88,15 @@ def chip(label: str, text: str, height_px: int) -> Rgba:
 
 
 @cache
-def _emoji(label: str) -> Image.Image:
+def emoji(label: str) -> Image.Image:
+    """The emoji of `label` or of "uncertain", RGBA, 96 pixels wide; not to be changed."""
     return Image.open(EMOJI_DIR / f"{label}.png").convert("RGBA")
+
+
+def _bgr(color: str) -> tuple[int, int, int]:
+    """ "#RRGGBB" as OpenCV orders it."""
+    r, g, b = (int(color[i : i + 2], 16) for i in (1, 3, 5))
+    return b, g, r
 
 
 def _chip_height(face_px: float, frame: Frame) -> int:

@@ -35,3 +35,7 @@ class ClassError(FerError):
 
 class ThrottleError(FerError):
     """Too many wrong codes or keys were tried; later tries are heard again."""
+
+
+class JournalError(FerError):
+    """A name and passphrase that do not open a journal, or an entry or archive that cannot be taken in."""

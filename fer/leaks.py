@@ -1,4 +1,4 @@
-"""The leak audit: which images of a test split are, nearly, in the training split as well."""
+"""Near duplicates: which images of a test split are, nearly, in the training split as well."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -39,6 +39,25 @@ def find(test: Images, train: Images) -> list[Leak]:
             if correlation >= MIN_CORRELATION and (i not in best or correlation > best[i].correlation):
                 best[i] = Leak(i, j, correlation, mirrored)
     return [best[i] for i in sorted(best)]
+
+
+def groups(images: Images) -> list[int]:
+    """For each image, the number of the first one that is the same photograph, maybe mirrored or by way of others."""
+    first = list(range(len(images)))
+
+    def head(i: int) -> int:
+        while first[i] != i:
+            i = first[i]
+        return i
+
+    all_hashes, all_pixels = hashes(images), _normal(images)
+    for turned in (images, images[:, :, ::-1]):
+        pixels = _normal(turned)
+        for i, j in _candidates(hashes(turned), all_hashes):
+            if i != j and float(pixels[i] @ all_pixels[j]) >= MIN_CORRELATION:
+                one, other = sorted((head(i), head(j)))
+                first[other] = one
+    return [head(i) for i in first]
 
 
 def hashes(images: Images) -> NDArray[np.uint64]:

@@ -1,4 +1,4 @@
-"""A student's camera stream: the only module that touches streamlit_webrtc."""
+"""Camera streams, a student's and a visitor's: the only module that touches streamlit_webrtc."""
 
 import asyncio
 import inspect
@@ -26,6 +26,7 @@ from fer.aggregate import BucketFiller
 from fer.config import Settings
 from fer.draw import annotate
 from fer.governor import next_rate
+from fer.mask import Mask
 from fer.pipeline import Pipeline
 from fer.store.writer import Writer
 from fer.types import Frame, Presence, Reading
@@ -42,6 +43,7 @@ WATCH_S = 0.1
 HEARD_S = 2.0  # how often a page without a camera says that it is there
 GONE_S = 10.0  # a network that changes closes a page's connection for less
 CONNECT_S = 20.0  # WebRTC connects in 2–3 s; after so long it will not
+NO_PICTURE: Frame = np.zeros((48, 64, 3), np.uint8)
 STALE_S = 8.0  # an analysis may be five seconds away, see governor
 
 STRETCHED = np.clip(np.rint((np.arange(256) - 16) * 255 / 219), 0, 255).astype(np.uint8)  # 16..235 → 0..255
@@ -100,6 +102,13 @@ class Pace:
         if self._asked_at is not None:
             self.waited(self._clock() - self._asked_at, "loop")
         self._asked_at = None
+
+
+def _failed(seen: Snapshot) -> Snapshot:
+    """Note, in an `except`, that a picture could not be analysed; the log has one in a hundred."""
+    if seen.errors % 100 == 0:
+        log.exception("a frame could not be analysed")
+    return replace(seen, errors=seen.errors + 1)
 
 
 @dataclass(frozen=True)
@@ -166,7 +175,7 @@ class StudentStream:
         try:
             return self._annotated(frame) if self.overlay and not self.stopped else frame
         except Exception:
-            self._failed()
+            self.snapshot = _failed(self.snapshot)
             return frame
 
     def analyse(self) -> None:
@@ -176,7 +185,7 @@ class StudentStream:
                 if not self.stopped and self._newest.frame is not None:
                     self._read(self._newest)
         except Exception:
-            self._failed()
+            self.snapshot = _failed(self.snapshot)
 
     def on_ended(self) -> None:
         """The connection has ended: this stream is gone from the count."""
@@ -246,11 +255,6 @@ class StudentStream:
         picture = cast(Frame, frame.to_ndarray(format="bgr24"))
         return av.VideoFrame.from_ndarray(annotate(picture, self.snapshot.readings), format="bgr24")
 
-    def _failed(self) -> None:
-        self.snapshot = replace(self.snapshot, errors=self.snapshot.errors + 1)
-        if self.snapshot.errors % 100 == 1:
-            log.exception("a frame could not be analysed")
-
     def _connect(self) -> None:
         self.stream_ids.append(secrets.token_hex(16))
         self._pipeline = self._make_pipeline()
@@ -263,6 +267,67 @@ class StudentStream:
         self._connected = False
         self._newest = _Picture(None, -math.inf)  # else a turn still to come would connect it again
         self.snapshot = Snapshot()
+
+
+class EmojiStream:
+    """A visitor's own picture, mirrored, with an emoji for every face. It goes back to them alone.
+
+    `on_frame` runs on a thread of streamlit-webrtc, `on_ended` on its event loop, the rest on the page's thread.
+    Nothing is kept but `picture`, the last one that was drawn, for a snapshot: until the connection ends.
+    """
+
+    overlay = True
+
+    def __init__(
+        self,
+        pipeline: Callable[[], Pipeline],
+        interval_s: float,
+        clock: Callable[[], float] = time.time,
+        ice_servers: Sequence[Mapping[str, Any]] = (),
+    ) -> None:
+        """`pipeline` makes the pipeline of a new connection."""
+        self._make_pipeline, self._interval_s, self._clock = pipeline, interval_s, clock
+        self.ice_servers = ice_servers
+        self._lock = threading.Lock()
+        self.cover = True
+        self.snapshot = Snapshot()
+        self._forget()
+
+    def on_frame(self, frame: av.VideoFrame) -> av.VideoFrame:
+        """The picture to send back; an exception here would end the track."""
+        try:
+            with self._lock:
+                return self._drawn(frame)
+        except Exception:
+            self.snapshot = _failed(self.snapshot)
+            return frame
+
+    def on_ended(self) -> None:
+        """The connection has ended: nothing of it is kept."""
+        with self._lock:
+            self._forget()
+
+    def _forget(self) -> None:
+        self.snapshot = Snapshot()
+        self.picture, self._mask = NO_PICTURE, Mask()
+        self._pipeline: Pipeline | None = None
+
+    def _drawn(self, frame: av.VideoFrame) -> av.VideoFrame:
+        now = self._clock()
+        picture = cast(Frame, np.ascontiguousarray(frame.to_ndarray(format="bgr24")[:, ::-1]))
+        if abs(now - self.snapshot.at) >= self._interval_s:
+            state, readings = self._read(picture, now)
+            self._mask.aim(readings)
+            self.snapshot = replace(self.snapshot, state=state, readings=tuple(readings), at=now)
+        self.picture = self._mask.draw(picture, now, self.cover)
+        return av.VideoFrame.from_ndarray(self.picture, format="bgr24")
+
+    def _read(self, picture: Frame, now: float) -> tuple[str, list[Reading]]:
+        if is_black(picture):
+            return CAMERA_OFF, []
+        self._pipeline = self._pipeline or self._make_pipeline()
+        readings = self._pipeline.analyse(picture, now)
+        return LIVE if readings else NO_FACE, readings
 
 
 class Attendance:
@@ -421,10 +486,10 @@ def is_black(picture: Frame) -> bool:
     return float(sample.mean()) < DARK and float(sample.std()) < FLAT
 
 
-def camera(key: str, stream: StudentStream, settings: Settings) -> Any:
-    """The START button and the student's own picture; returns streamlit-webrtc's context.
+def camera(key: str, stream: StudentStream | EmojiStream, settings: Settings) -> Any:
+    """The START button and the visitor's own picture; returns streamlit-webrtc's context.
 
-    The picture is sent back only for the overlay. Each mode has a key of its own: a connection cannot
+    The picture is sent back only for an overlay. Each mode has a key of its own: a connection cannot
     change its direction.
     """
     # Imported within a page: only there does a component register with Streamlit (1.67); serve.py imports us before.
@@ -452,9 +517,9 @@ def camera(key: str, stream: StudentStream, settings: Settings) -> Any:
     )
 
 
-def _takes(stream: StudentStream) -> dict[str, Any]:
+def _takes(stream: StudentStream | EmojiStream) -> dict[str, Any]:
     """How streamlit-webrtc hands over pictures: through a thread of its own only where they are sent back."""
-    if stream.overlay:
+    if stream.overlay or isinstance(stream, EmojiStream):
         return {"video_frame_callback": stream.on_frame, "on_video_ended": stream.on_ended, "async_processing": True}
     return {"sink_video_track": Sink(stream)}
 

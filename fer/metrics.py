@@ -86,7 +86,8 @@ def wilson(right: int, n: int) -> tuple[float, float]:
         return 0.0, 1.0
     z, share = 1.96, right / n
     middle, spread = share + z**2 / (2 * n), z * math.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
-    return max(0.0, (middle - spread) / (1 + z**2 / n)), min(1.0, (middle + spread) / (1 + z**2 / n))
+    low, high = (middle - spread) / (1 + z**2 / n), (middle + spread) / (1 + z**2 / n)
+    return max(0.0, min(low, share)), min(1.0, max(high, share))  # rounding is not to leave the share outside
 
 
 def expected_calibration_error(labels: Ints, probs: Floats, bins: int = 15) -> float:
@@ -102,6 +103,12 @@ def reliability(labels: Ints, probs: Floats, bins: int = 15) -> list[tuple[float
     sizes = np.bincount(which, minlength=bins)
     means = [_ratio(np.bincount(which, weights, bins), sizes) for weights in (confidence, correct)]
     return [(float(means[0][i]), float(means[1][i]), int(sizes[i])) for i in np.flatnonzero(sizes)]
+
+
+def record(bins: Sequence[Sequence[float]], confidence: float) -> tuple[float, int] | None:
+    """How often readings about as sure as `confidence` were right, and how many there were: of `reliability`'s bins."""
+    near = min(bins, key=lambda one: abs(one[0] - confidence), default=None)
+    return None if near is None else (float(near[1]), int(near[2]))
 
 
 def temper(probs: Floats, temperature: float) -> Floats:

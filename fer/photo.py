@@ -3,7 +3,7 @@
 import io
 import struct
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from fer.detect import Detector, search
 from fer.errors import ImageError
 from fer.labels import LABELS, UNCERTAIN
 from fer.pipeline import cut, is_readable
-from fer.types import Face, Frame, Probs, Reading
+from fer.types import Crops, Face, Frame, Probs, Reading
 
 MAX_BYTES = 20_000_000
 MAX_PIXELS = 40_000_000
@@ -77,12 +77,23 @@ def _to_frame(image: Image.Image) -> Frame:
     return np.ascontiguousarray(np.asarray(image.convert("RGB"))[:, :, ::-1])
 
 
-def read_faces(frame: Frame, detector: Detector, classifier: Classifier, floor: float) -> list[Reading]:
-    """Every face of a still picture and what it shows, the main one first: the largest, nearest the middle."""
-    faces = sorted(_find(frame, detector), key=lambda face: -_prominence(face, frame))[:MAX_FACES]
-    if not faces:
-        return []
+def read_faces(frame: Frame, detector: Detector, classifier: Classifier, floor: float) -> tuple[list[Reading], Crops]:
+    """Every face of a still picture, and the crops that the model saw of them (n, 48, 48, 1).
+
+    The main face comes first: the largest, nearest the middle.
+    """
+    faces = find_faces(frame, detector)
     crops = cut(frame, faces, detector)
+    return interpret(faces, crops, classifier, floor), crops
+
+
+def find_faces(frame: Frame, detector: Detector) -> list[Face]:
+    """The faces of a still picture, the main one first."""
+    return sorted(_find(frame, detector), key=lambda face: -_prominence(face, frame))[:MAX_FACES]
+
+
+def interpret(faces: Sequence[Face], crops: Crops, classifier: Classifier, floor: float) -> list[Reading]:
+    """What the model says of `crops`, one for each of `faces`; below `floor` it is uncertain."""
     return [
         Reading(i, face, probs, _label(probs, floor) if is_readable(face, crop) else UNCERTAIN)
         for i, (face, crop, probs) in enumerate(zip(faces, crops, classifier.probs(crops), strict=True))
@@ -128,10 +139,3 @@ def as_records(readings: Sequence[Reading]) -> list[dict[str, Any]]:
         }
         for reading in readings
     ]
-
-
-def table(readings: Sequence[Reading]) -> Iterator[list[Any]]:
-    """Readings as rows to write, the heading first."""
-    yield ["face", "x1", "y1", "x2", "y2", "score", "label", *LABELS]
-    for number, record in enumerate(as_records(readings), 1):
-        yield [number, *record["xyxy"], record["score"], record["label"], *record["probs"].values()]

@@ -10,7 +10,7 @@ from fer.classify import Card, Classifier
 from fer.config import Settings
 from fer.detect import Detector
 from fer.labels import LABELS
-from fer.preprocess import crop
+from fer.preprocess import CROP_PX, crop
 from fer.smoothing import Baseline, Smoother
 from fer.track import Track, Tracker
 from fer.types import Crops, Face, Frame, Reading
@@ -89,7 +89,8 @@ class Pipeline:
 
 def cut(frame: Frame, faces: Sequence[Face], detector: Detector) -> Crops:
     """The crops of `faces` as this detector's boxes ask for.  # (n, 48, 48, 1) uint8"""
-    return np.concatenate([crop(frame, face, detector.crop_scale, detector.crop_dy) for face in faces])
+    none = np.empty((0, CROP_PX, CROP_PX, 1), np.uint8)
+    return np.concatenate([none, *(crop(frame, face, detector.crop_scale, detector.crop_dy) for face in faces)])
 
 
 def is_readable(face: Face, crop: Crops) -> bool:

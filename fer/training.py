@@ -373,8 +373,13 @@ def _start(
 
 
 def _begin_with(model: keras.Model, start: Path) -> None:
-    """Give `model` the weights of another one of the same shape, or ModelError."""
-    weights = _open(start, "start").get_weights()
+    """Give `model` the weights of another one of the same shape, or ModelError.
+
+    The other one may have a head more: faces of one's own have no votes for the head ferplus.
+    """
+    other = _open(start, "start")
+    heads = {head: other.output[head] for head in model.output if head in other.output}
+    weights = keras.Model(other.input, heads).get_weights()
     if [w.shape for w in weights] != [w.shape for w in model.get_weights()]:
         raise ModelError(f"The start {start} has another shape than the network to train: give it the same --width.")
     model.set_weights(weights)

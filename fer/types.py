@@ -129,3 +129,57 @@ class Classroom:
     camera: bool
     paused: bool = False
     pulse: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Keeper:
+    """Who keeps a journal. `salt` is what their pictures' key is derived with; None who has no passphrase here."""
+
+    keeper_id: int
+    name: str
+    salt: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry of a journal, made `at`: what its keeper says that the face shows, one of LABELS.
+
+    `probs` (7,) is what the general model read, whatever a keeper's own model makes of it. `entry_id` is 32 hex digits.
+    """
+
+    entry_id: str
+    at: float
+    label: str
+    probs: tuple[float, ...]
+    note: str = ""
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A keeper's own model against the general one, on `n` of their labels that neither had learned from.
+
+    `general` and `personal` are the shares they name right; `won` entries only the own model names right, `lost` only
+    the general one. `p` is the chance of winning so many if both were as good (one-sided exact sign test).
+    """
+
+    n: int
+    general: float
+    personal: float
+    won: int
+    lost: int
+    p: float
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """A keeper's own model, made `at`: what it adds to the general reading; `in_use` where its trial was passed.
+
+    `weights` is (7, 7) and `bias` (7,), as tuples: log-probabilities of the general model in, logits out.
+    """
+
+    at: float
+    weights: tuple[tuple[float, ...], ...]
+    bias: tuple[float, ...]
+    trial: Trial
+    in_use: bool

@@ -8,8 +8,9 @@ import os
 import re
 import secrets
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -18,19 +19,21 @@ from urllib.parse import urlparse
 from zoneinfo import ZoneInfo
 
 import altair as alt
+import numpy as np
 import pandas as pd
 import segno
 import streamlit as st
 
-from fer import alert, charts, classify, demo, detect, signals, turn
+from fer import album, alert, charts, classify, demo, detect, draw, live, metrics, probe, signals, turn
 from fer.aggregate import BucketFiller, above_floor, guarded, merge, table
+from fer.album import Albums, Photo
 from fer.alert import Alarm
 from fer.config import Settings
 from fer.detect import Choice, Detector, PerThread
-from fer.errors import ClassError, FerError, StoreError
+from fer.errors import ClassError, FerError, ImageError, StoreError
 from fer.health import Health
-from fer.labels import COLORS, EMOJI
-from fer.live import Attendance, Pace, StudentStream, Watch
+from fer.labels import COLORS, EMOJI, LABELS, UNCERTAIN
+from fer.live import Attendance, EmojiStream, Pace, StudentStream, Watch
 from fer.pipeline import Options, Pipeline
 from fer.report import Lesson
 from fer.store import Store, codes
@@ -46,6 +49,7 @@ CHART_FONT = "Source Sans, Noto Color Emoji, Apple Color Emoji, Segoe UI Emoji, 
 # Wrong tries a minute, by one address and by all. A school may share an address; 600 codes a minute hit one of ten open
 # classes in 17 days on average, and show its title. Keys cannot be guessed: that bound is for the time a check takes.
 TRIES = {"code": (20, 600), "key": (10, 100)}
+EMOJI_ANALYSES_PER_S, EMOJI_HALF_LIFE_S = 8.0, 0.4
 LAW = """
 In the European Union, inferring emotions of people in **education** from their faces is prohibited
 (AI Act, Regulation (EU) 2024/1689, Article 5(1)(f)), save for medical or safety reasons. Elsewhere other laws
@@ -100,8 +104,14 @@ def _works(use: Callable[[], object]) -> bool:
 
 
 @st.cache_resource(show_spinner=False)
-def classifier() -> classify.LiteRTClassifier:
-    return classify.load(settings().model)
+def classifier(path: Path | None = None) -> classify.LiteRTClassifier:
+    """The model in use, or the one at `path`."""
+    return classify.load(path or settings().model)
+
+
+def models() -> dict[str, Path]:
+    """The models that can be chosen by their names, the one in use first."""
+    return {path.name: path for path in classify.beside(settings().model)}
 
 
 @st.cache_resource(show_spinner=False)
@@ -133,10 +143,26 @@ def new_stream(room: Classroom) -> StudentStream:
     detector, model, chosen = _shared_detector(), classifier(), settings()
     options = Options.of(chosen, model.card)
     make: Callable[[], Pipeline] = lambda: Pipeline(detector, model, options)  # noqa: E731
-    servers = turn.ice_servers(chosen, secrets.token_hex(8), now())
-    stream = StudentStream(make, writer(), room.class_id, pace(), _page_open(), ice_servers=servers)
+    stream = StudentStream(make, writer(), room.class_id, pace(), _page_open(), ice_servers=_ice_servers())
     _watch().add(stream)
     return stream
+
+
+def new_emoji_stream() -> EmojiStream:
+    """A visitor's stream for the emoji page; it touches neither a class nor the store."""
+    choice, model, chosen = detector_choice(), classifier(), settings()
+    options = replace(Options.of(chosen, model.card), half_life_s=min(EMOJI_HALF_LIFE_S, chosen.half_life_s))
+    make: Callable[[], Pipeline] = lambda: Pipeline(choice.create(chosen), model, options)  # noqa: E731
+    return EmojiStream(make, 1 / EMOJI_ANALYSES_PER_S, ice_servers=_ice_servers())
+
+
+def _ice_servers() -> Sequence[Mapping[str, Any]]:
+    return turn.ice_servers(settings(), secrets.token_hex(8), now())
+
+
+def emoji_camera(stream: EmojiStream) -> Any:
+    """The START button and the picture with emoji: larger and smoother than a class needs it."""
+    return live.camera("emoji", stream, replace(settings(), camera_width=640, camera_fps=20))
 
 
 def new_attendance(room: Classroom, counted: bool) -> Attendance:
@@ -472,6 +498,81 @@ def put_away() -> None:
     """Leave the class of this page; it goes on."""
     for name in ("class_room", "class_key", "demo_until"):
         st.session_state.pop(name, None)
+
+
+def photos(given: Sequence[Any]) -> tuple[list[Photo], list[str]]:
+    """The first album.MOST of the uploaded pictures, each read once, and a sentence for each that was not.
+
+    What is taken from the page again is forgotten.
+    """
+    ids = [file.file_id for file in given]
+    before: dict[str, Photo | str] = st.session_state.get("photos", {})
+    read = st.session_state.photos = {i: before[i] for i in ids if i in before}
+    fresh = [file for file in given[: album.MOST] if file.file_id not in read]
+    bar = st.progress(0.0) if fresh else None
+    for done, file in enumerate(fresh):
+        if bar:
+            bar.progress(done / len(fresh), f"Reading {plain(file.name)}…")
+        read[file.file_id] = _photo(file)
+    if bar:
+        bar.empty()
+    shown = [read[i] for i in ids if i in read]
+    failed = [one for one in shown if isinstance(one, str)]
+    if len(given) > album.MOST:
+        failed.append(f"Of {len(given)} pictures the first {album.MOST} were read.")
+    return [one for one in shown if isinstance(one, Photo)], failed
+
+
+def _photo(file: Any) -> Photo | str:
+    try:
+        return album.read(file.name, file.getvalue(), new_detector(), classifier(), settings().confidence_floor)
+    except ImageError as error:
+        return f"{file.name}: {error}"
+
+
+def faces_table(albums: Albums) -> None:
+    """A row per face, with the expression and the certainty that each model reads."""
+    several = len(albums) > 1
+    rows: dict[tuple[int, int], dict[str, Any]] = {}
+    for model, read in albums.items():
+        of = f" ({model})" if several else ""
+        for at, one in enumerate(read):
+            for number, reading in enumerate(one.readings, 1):
+                row = rows.setdefault((at, number), {"picture": one.name, "face": number})
+                row[f"expression{of}"] = expression(reading.label)
+                row[f"certainty{of}"] = round(float(reading.probs.max()), 2)
+    data = pd.DataFrame(list(rows.values()))
+    bar = st.column_config.ProgressColumn(format="percent", min_value=0, max_value=1)
+    config = {str(name): bar for name in data.columns if str(name).startswith("certainty")}
+    st.dataframe(data, column_config=config, hide_index=True, width="stretch", key="faces_table")
+
+
+def face(shown: Photo, number: int, model: str, reader: classify.LiteRTClassifier, why: bool) -> None:
+    """One face of a picture as a model reads it: how likely what is, how far to trust that, and maybe why."""
+    reading, crop = shown.readings[number - 1], shown.crops[number - 1 : number]
+    st.markdown(f"**{expression(reading.label)}** :gray[face {number}, read by {plain(model)}]")
+    if reading.label == UNCERTAIN:
+        st.caption("No expression is likely enough, or the face is too small to read.")
+    low, high = probe.spread(crop, reader)
+    chart(charts.ranges(reading.probs, low, high), f"face_{model}")
+    told = "The lines span what the model says of the same face cut out a little differently."
+    if record := metrics.record(reader.card.metrics.get("reliability", ()), float(reading.probs.max())):
+        told += f" Of {record[1]:,} held-out faces read about as surely, {record[0]:.0%} were read right."
+    st.caption(told)
+    if why:
+        label = LABELS[int(reading.probs.argmax())]
+        change = probe.sensitivity(crop, reader, label)
+        with st.container(horizontal=True):
+            for tint, alt_text in ((np.zeros_like(change), "The face"), (change, "What the reading hangs on")):
+                st.image(draw.heat(crop, tint), channels="BGR", width=150, alt=alt_text)
+        most = float(change.max())
+        found = f"Covering an orange place makes *{label}* less likely, by {most:.0%} at most; a blue one, likelier."
+        if most < draw.LEAST_CHANGE:
+            found = "Covering no single place changes much: the reading hangs on no one part of the face."
+        st.caption(
+            f"The face as the model sees it, and what its reading hangs on (occlusion; Zeiler & Fergus 2014). {found} "
+            "It tells about the model, not about the person."
+        )
 
 
 def legend() -> None:

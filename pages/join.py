@@ -1,6 +1,6 @@
 import streamlit as st
 
-from fer import charts, demo, live, ui
+from fer import charts, demo, live, ui, ui_keeper
 
 ui.begin()
 
@@ -112,10 +112,12 @@ def show_reading() -> None:
         since = ui.now()
     shown = live.status(active, ui.now() - since, seen, ui.now())
     if shown == live.LIVE:
-        main = seen.readings[0]
+        main = ui_keeper.own_reading(seen.readings[0])
         others = len(seen.readings) - 1
         st.markdown(f"### {ui.expression(main.label)}")
         st.caption(f":green[●] Live{f', with {others} more in the picture' if others else ''}. Only you see this.")
+        if main is not seen.readings[0]:
+            st.caption("Read by the model of your journal; the class gets the general model's reading.")
         ui.chart(charts.bars(main.probs, uncertain=False), "own_bars")
     elif shown == live.FAILED:
         st.error(SENTENCES[shown])

@@ -35,6 +35,9 @@ def _specification(chart: alt.Chart | alt.LayerChart) -> str:
     "draw, one, other",
     [
         pytest.param(lambda data: charts.scores(*data), (RECALL, PRECISION), (PRECISION, RECALL), id="scores"),
+        pytest.param(
+            lambda probs: charts.ranges(probs, probs / 2, probs), probs_of("happy"), probs_of("sad"), id="ranges"
+        ),
         pytest.param(charts.reliability, BINS, [(0.5, 0.1, 1)], id="reliability"),
         pytest.param(charts.reliability, BINS, [], id="reliability of nothing"),
         pytest.param(charts.confusion, COUNTS, [[0] * 7] * 7, id="confusion"),
@@ -213,3 +216,9 @@ def test_valence_and_time_are_drawn_in_minutes_from_the_origin():
     rows = _drawn(charts.valence_line(SLOTS[:2], SINCE - 60, None, "minutes"))
     np.testing.assert_allclose([row["minute"] for row in rows], [1.0, 1.0 + 5 / 60, 1.0 + 10 / 60])
     assert rows[0]["valence"] == pytest.approx(0.9, abs=1e-6)
+
+
+def test_a_bar_has_a_line_from_its_lowest_to_its_highest_probability():
+    rows = _rows(charts.ranges(probs_of("happy", 0.7), probs_of("happy", 0.4), probs_of("happy", 0.94)))
+    assert [row["expression"] for row in rows] == list(LABELS)
+    assert [round(rows[3][name], 2) for name in ("low", "share", "high")] == [0.4, 0.7, 0.94]

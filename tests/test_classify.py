@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fer.classify import INPUT, Card, LiteRTClassifier, load, sha256
+from fer.classify import INPUT, Card, LiteRTClassifier, beside, load, sha256
 from fer.errors import ModelError
 from fer.labels import LABELS
 from tests.conftest import ROOT
@@ -181,3 +181,12 @@ def test_a_card_that_names_a_head_too_many_is_refused(model: LiteRTClassifier):
     card = replace(model.card, outputs=[*model.card.outputs, "age"])
     with pytest.raises(ModelError, match=r"lacks the outputs \['age'\]"):
         LiteRTClassifier(SHIPPED.with_suffix(".tflite").read_bytes(), card)
+
+
+def test_models_that_lie_side_by_side_are_named_the_one_in_use_first(tmp_path: Path):
+    for name in ("b.tflite", "b.json", "v1.2.tflite", "v1.2.json", "a.tflite", "c.json", "d.keras"):
+        (tmp_path / name).touch()
+    for given in ("b", "b.tflite", "b.json"):
+        assert [path.name for path in beside(tmp_path / given)] == ["b", "v1.2"]
+    assert [path.name for path in beside(tmp_path / "v1.2")] == ["v1.2", "b"]
+    assert [path.name for path in beside(tmp_path / "absent")] == ["absent", "b", "v1.2"]

@@ -69,8 +69,20 @@ def test_a_bad_picture_among_good_ones_does_not_lose_them(
 
 
 def test_predict_in_words(photo: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("predict", photo) == 0
-    assert "1. happy" in capsys.readouterr().out
+    assert run("predict", photo, photo) == 0
+    out = capsys.readouterr().out
+    assert "1. happy" in out and "2 faces: " in out.splitlines()[-1] and "happy 9" in out.splitlines()[-1]
+
+
+def test_predict_packs_what_it_found_as_the_page_does(
+    photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "bad.jpg").write_text("not a picture")
+    assert run("predict", tmp_path / "bad.jpg", photo, "--out", tmp_path / "faces.zip", "--model", MODEL) == 2
+    assert "bad.jpg: This is not a picture" in capsys.readouterr().err
+    with zipfile.ZipFile(tmp_path / "faces.zip") as packed:
+        assert packed.namelist() == ["faces.csv", "faces.json", "left_out.txt", "pictures/01-me.jpg"]
+        assert "classmood48,happy" in packed.read("faces.csv").decode()
 
 
 def test_evaluate_prints_one_document(kaggle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

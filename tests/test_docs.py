@@ -34,6 +34,7 @@ def test_every_command_in_the_readme_can_be_parsed() -> None:
         "audit",
         "compare",
         "faces",
+        "dataset",
         "bench",
         "fetch",
     }

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from fer.draw import EMOJI_DIR, annotate, chip, paste, shrink, shrunk
+from fer.draw import EMOJI_DIR, annotate, chip, heat, paste, shrink
 from fer.labels import COLORS, LABELS, UNCERTAIN
 from fer.types import Box, Face, Reading
 from tests.fakes import probs_of
@@ -99,8 +99,18 @@ def test_every_label_has_an_emoji_and_a_chip():
 @pytest.mark.parametrize(
     "width, height, shown", [(2560, 1440, (1280, 720)), (1000, 4000, (320, 1280)), (640, 480, (640, 480))]
 )
-def test_a_large_picture_is_shrunk_and_its_readings_with_it(width: int, height: int, shown: tuple[int, int]):
-    frame = _blank(height, width)
-    assert shrink(frame).shape[:2] == shown[::-1]
-    (reading,) = shrunk([_reading((0.0, 0.0, float(width), float(height)))], frame)
-    assert reading.face.xyxy == pytest.approx((0, 0, *shown))
+def test_a_large_picture_is_shrunk(width: int, height: int, shown: tuple[int, int]):
+    assert shrink(_blank(height, width)).shape[:2] == shown[::-1]
+
+
+def test_a_heat_map_is_orange_where_it_is_positive_and_blue_where_it_is_negative():
+    crop, change = np.full((1, 48, 48, 1), 128, np.uint8), np.zeros((48, 48), np.float32)
+    change[8:16, 8:16], change[32:40, 32:40] = 0.5, -0.5
+    drawn = heat(crop, change, 48).astype(int)
+    assert drawn[24, 24].tolist() == [128] * 3
+    assert drawn[12, 12, 2] > 180 > 60 > drawn[12, 12, 0] and drawn[36, 36, 0] > 150 > 60 > drawn[36, 36, 2]
+
+
+def test_a_heat_map_of_noise_stays_pale():
+    crop, change = np.full((1, 48, 48, 1), 128, np.uint8), np.full((48, 48), 0.01, np.float32)
+    assert np.abs(heat(crop, change).astype(int) - 128).max() < 15

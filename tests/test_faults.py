@@ -32,7 +32,7 @@ from fer.aggregate import SLOT_S
 from fer.config import Settings
 from fer.live import LIVE, WAITING, Pace, StudentStream
 from fer.pipeline import Options, Pipeline
-from fer.store import sql
+from fer.store import database
 from fer.store.sql import SqlStore
 from fer.store.writer import Writer
 from tests import postgres
@@ -81,14 +81,14 @@ def test_a_postgresql_that_is_stopped_in_the_middle_of_a_class_costs_nothing(ser
 def test_a_disk_that_is_full_costs_nothing_once_there_is_room_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     store = SqlStore(f"sqlite:///{tmp_path / 'store.sqlite3'}")
     room, _ = store.create_class("Algebra", True, NOW)
-    connect, pages = sql._connect_sqlite, [16]
+    connect, pages = database._connect_sqlite, [16]
 
     def limited(path: str | None) -> sqlite3.Connection:
         connection = connect(path)
         connection.execute(f"PRAGMA max_page_count={pages[0]}")
         return connection
 
-    monkeypatch.setattr(sql, "_connect_sqlite", limited)
+    monkeypatch.setattr(database, "_connect_sqlite", limited)
     writer = Writer(lambda: store, clock=lambda: NOW)
     writer.start = lambda: None  # type: ignore[method-assign]
     for i in range(2000):

@@ -13,6 +13,7 @@ from fer.metrics import (
     expected_calibration_error,
     fit_temperature,
     most_confused,
+    record,
     reliability,
     temper,
     wilson,
@@ -229,3 +230,12 @@ def test_without_a_single_vote_the_ferplus_figure_is_nought_of_none():
 def test_without_a_mistake_nothing_is_confused():
     assert most_confused(np.diag([5] * 7).tolist()) == []
     assert most_confused(np.zeros((7, 7), int).tolist()) == []
+
+
+@pytest.mark.parametrize("confidence, expected", [(0.1, (0.2, 5)), (0.6, (0.7, 40)), (1.0, (0.95, 300))])
+def test_the_record_of_a_reading_is_that_of_readings_about_as_sure(confidence: float, expected: tuple[float, int]):
+    assert record([(0.31, 0.2, 5), (0.62, 0.7, 40), (0.97, 0.95, 300)], confidence) == expected
+
+
+def test_a_card_without_bins_has_no_record():
+    assert record([], 0.5) is None

@@ -14,7 +14,7 @@ import streamlit as st
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from fer import live, policy, signals, ui
+from fer import album, live, policy, signals, ui
 from fer.live import LIVE, Snapshot
 from fer.types import Bucket, Marker, Presence
 from tests.conftest import ROOT
@@ -412,33 +412,107 @@ def test_a_database_out_of_reach_is_a_sentence_and_the_entry_is_kept(tmp_path: P
     assert "class_room" not in page.session_state
 
 
-def test_a_photo_is_read_and_can_be_downloaded(astronaut: np.ndarray) -> None:
-    page = open_page("photo")
+def png(frame: np.ndarray) -> bytes:
     content = io.BytesIO()
-    Image.fromarray(astronaut[:, :, ::-1]).save(content, "JPEG")
-    page.file_uploader[0].upload("me.jpg", content.getvalue(), "image/jpeg").run()
+    Image.fromarray(frame[:, :, ::-1]).save(content, "PNG")
+    return content.getvalue()
+
+
+def photo_page(*files: tuple[str, bytes]) -> AppTest:
+    """The photo page with these pictures uploaded."""
+    page = open_page("photo")
+    return page.file_uploader[0].set_value([(name, content, "image/png") for name, content in files]).run()
+
+
+WALL = png(np.full((200, 300, 3), 128, np.uint8))
+
+
+def test_a_photo_is_read_and_can_be_downloaded(astronaut: np.ndarray) -> None:
+    page = photo_page(("me.png", png(astronaut)))
     assert not page.exception
-    assert re.search(r"\*\*1\*\*", texts(page))
-    assert len(page.get("download_button")) == 2
+    assert f"{ui.expression('happy')}** :gray[face 1" in texts(page)
+    assert "held-out faces read about as surely" in texts(page)
+    assert [one.proto.label for one in page.get("download_button")] == ["All (ZIP)", "CSV", "JSON"]
+    assert not page.selectbox
 
 
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [(b"no picture", "not a picture"), (b"\xff\xd8\xff\xe0 cut", "not a picture|damaged"), (b"", "empty")],
 )
-def test_a_bad_upload_is_a_sentence(content: bytes, sentence: str) -> None:
-    page = open_page("photo")
-    page.file_uploader[0].upload("bad.jpg", content, "image/jpeg").run()
+def test_a_bad_upload_is_a_sentence_and_does_not_lose_the_others(
+    content: bytes, sentence: str, astronaut: np.ndarray
+) -> None:
+    page = photo_page(("bad.png", content))
     assert not page.exception
-    assert re.search(sentence, texts(page))
+    assert re.search(sentence, texts(page)) and not page.get("download_button")
+    page = photo_page(("bad.png", content), ("me.png", png(astronaut)))
+    assert re.search(rf"bad.*{sentence}", texts(page)) and page.get("download_button")
 
 
-def test_a_picture_without_a_face_is_a_sentence() -> None:
-    page = open_page("photo")
+def test_a_picture_without_a_face_is_a_sentence(astronaut: np.ndarray) -> None:
+    assert "No face was found." in texts(photo_page(("wall.png", WALL)))
+    page = photo_page(("me.png", png(astronaut)), ("wall.png", WALL))
+    assert "No face was found" not in texts(page)
+    page = page.selectbox[0].select(1).run()
+    assert "No face was found in this picture." in texts(page)
+
+
+def test_a_huge_picture_is_refused_by_its_size() -> None:
     content = io.BytesIO()
-    Image.new("RGB", (300, 200), "grey").save(content, "PNG")
-    page.file_uploader[0].upload("wall.png", content.getvalue(), "image/png").run()
-    assert "No face was found" in texts(page)
+    Image.new("1", (8000, 6000)).save(content, "PNG")
+    assert "8000 × 6000 pixels" in texts(photo_page(("huge.png", content.getvalue())))
+
+
+def test_a_group_has_a_summary_a_table_and_a_face_to_choose(face_crop: np.ndarray) -> None:
+    group = np.full((2 * 160, 6 * 160, 3), 128, np.uint8)
+    for i in range(12):
+        y, x = 160 * (i // 6) + 25, 160 * (i % 6) + 30
+        group[y : y + face_crop.shape[0], x : x + face_crop.shape[1]] = face_crop
+    page = photo_page(("group.png", png(group)))
+    assert {one.label: one.value for one in page.metric} == {"Faces": "12", "Pictures": "1", "Uncertain": "0%"}
+    assert list(page.dataframe[0].value.columns) == ["picture", "face", "expression", "certainty"]
+    assert len(page.dataframe[0].value) == 12
+    page = next(one for one in page.button_group if one.label == "Face").set_value(7).run()
+    assert ":gray[face 7" in texts(page)
+
+
+def test_why_a_face_is_read_so_is_told_when_asked(astronaut: np.ndarray) -> None:
+    page = photo_page(("me.png", png(astronaut)))
+    assert "Zeiler" not in texts(page)
+    page = page.toggle[0].set_value(True).run()
+    assert not page.exception
+    assert "Zeiler & Fergus 2014" in texts(page) and "about the model, not about the person" in texts(page)
+
+
+def test_more_pictures_than_are_read_at_once_are_said() -> None:
+    page = photo_page(*((f"{i}.png", WALL) for i in range(album.MOST + 2)))
+    assert f"Of {album.MOST + 2} pictures the first {album.MOST} were read." in texts(page)
+    assert len(page.session_state.photos) == album.MOST
+
+
+def test_a_picture_is_read_once_and_forgotten_when_it_is_taken_away(
+    monkeypatch: pytest.MonkeyPatch, astronaut: np.ndarray
+) -> None:
+    page = photo_page(("me.png", png(astronaut)))
+    monkeypatch.setattr(album, "read", lambda *_: pytest.fail("read again"))
+    assert not page.run().exception
+    page = page.file_uploader[0].set_value([]).run()
+    assert "at most 20 pictures at once" in texts(page) and "photos" not in page.session_state
+
+
+def test_two_models_are_shown_side_by_side_where_there_are_two(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, astronaut: np.ndarray
+) -> None:
+    for name in ("first", "second", "without_card"):
+        for ending in (".tflite", ".json")[: 1 if name == "without_card" else 2]:
+            (tmp_path / f"{name}{ending}").write_bytes((ROOT / "models" / f"classmood48{ending}").read_bytes())
+    monkeypatch.setenv("FER_MODEL", str(tmp_path / "second"))
+    page = photo_page(("me.png", png(astronaut)))
+    assert page.selectbox[0].options == ["second", "first"]
+    page = page.selectbox[1].select("first").run()
+    assert not page.exception
+    assert all(f":gray[face 1, read by {name}]" in texts(page) for name in ("first", "second"))
 
 
 def test_a_setting_that_cannot_be_used_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:

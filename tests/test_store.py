@@ -18,7 +18,7 @@ from fer import signals
 from fer.aggregate import SLOT_S, merge
 from fer.errors import ClassError, StoreError
 from fer.labels import LABELS
-from fer.store import Store, codes, sql
+from fer.store import Store, codes, database, journals, sql
 from fer.store.sql import SqlStore
 from fer.types import Bucket, Classroom, Marker, Signal, Slot
 from tests.fakes import bucket, present
@@ -557,15 +557,15 @@ def test_a_store_that_is_opened_again_has_what_it_had(url: str, store: Store, ro
 
 def test_the_tables_that_migrations_make_are_those_of_the_code(url: str, store: Store):
     with sa.create_engine(url, poolclass=sa.NullPool).connect() as connection:
-        assert compare_metadata(MigrationContext.configure(connection), sql.metadata) == []
+        assert compare_metadata(MigrationContext.configure(connection), [sql.metadata, journals.metadata]) == []
         made = set(sa.inspect(connection).get_table_names())
-    assert made == {"classes", "buckets", "presences", "signals", "markers", "logins", "alembic_version"}
+    assert made == {*sql.metadata.tables, *journals.metadata.tables, "alembic_version"}
 
 
 def test_a_database_of_the_first_version_keeps_its_classes_and_takes_signals(tmp_path: Path):
     url = f"sqlite:///{tmp_path / 'old.sqlite3'}"
     config = Config()
-    config.set_main_option("script_location", str(sql.MIGRATIONS))
+    config.set_main_option("script_location", str(database.MIGRATIONS))
     with sa.create_engine(url, poolclass=sa.NullPool).begin() as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, "0001")
@@ -628,7 +628,7 @@ def test_a_file_that_is_no_database_is_refused_and_left_as_it_is(tmp_path: Path)
 def test_a_database_that_another_holds_is_a_store_error_and_works_again_afterwards(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(sql, "LOCK_WAIT_S", 0.01)
+    monkeypatch.setattr(database, "LOCK_WAIT_S", 0.01)
     store = SqlStore(f"sqlite:///{tmp_path / 'store.sqlite3'}")
     room, _ = store.create_class("Physics", True, NOW)
     holder = sqlite3.connect(tmp_path / "store.sqlite3", isolation_level=None)

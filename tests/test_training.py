@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from fer.dataset import Dataset
+from fer.labels import LABELS
+from tests.fakes import FakeDetector, square
 
 pytestmark = [pytest.mark.training, pytest.mark.filterwarnings("default")]
 
@@ -146,6 +148,10 @@ def test_training_goes_on_from_another_networks_weights(tmp_path: Path) -> None:
     assert first_epoch == 0
     for begun, given in zip(model.get_weights(), start.get_weights(), strict=True):
         np.testing.assert_array_equal(begun, given)
+    one_head, _ = training._start(recipe, training.residual, 1, False, None)  # without the other one's second
+    given = [w for layer in start.layers if layer.name != "ferplus" for w in layer.get_weights()]
+    for begun, weight in zip([w for layer in one_head.layers for w in layer.get_weights()], given, strict=True):
+        np.testing.assert_array_equal(begun, weight)
     with pytest.raises(ModelError, match=r"another shape.*--width"):
         training._start(replace(recipe, width=16), training.residual, 1, True, None)
     with pytest.raises(ModelError, match=r"The start .*absent\.keras"):
@@ -168,3 +174,39 @@ def test_a_head_that_never_names_a_label_is_brought_to_read_it_as_often_as_it_is
     assert before.max() == 140
     assert np.abs(after - 20).sum() < np.abs(before - 20).sum()
     np.testing.assert_array_equal(model.predict(x, verbose=0)["ferplus"], ferplus)
+
+
+def test_a_model_is_tuned_on_faces_of_ones_own_from_the_photos_to_the_card(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The route of docs/training.md: a network with two heads goes on with labels alone."""
+    import cv2
+
+    from fer import classify, detect, training
+    from fer.__main__ import main
+
+    rng = np.random.default_rng(0)
+    for i in range(56):
+        folder = tmp_path / "photos" / LABELS[i % 7]
+        folder.mkdir(parents=True, exist_ok=True)
+        patches = rng.integers(0, 256, (40, 40, 3)).astype(np.uint8)
+        cv2.imwrite(str(folder / f"{i}.png"), cv2.resize(patches, (300, 300), interpolation=cv2.INTER_CUBIC))
+    monkeypatch.setenv("FER_DETECTOR", "cascade")
+    monkeypatch.setitem(detect.DETECTORS, "cascade", lambda settings: FakeDetector([square(60, 60, 180)]))
+    data = tmp_path / "collected"
+    assert main(["dataset", "faces", str(tmp_path / "photos"), "--out", str(data)]) == 0
+
+    start = training.build(training.Recipe(width=8, precision="float32"), portable=True)
+    start.save(tmp_path / "start.keras")
+    options = ["--start", str(tmp_path / "start.keras"), "--max-lr", "0.005", "--width", "8", "--epochs", "1"]
+    command = ["train", "--data", str(data), "--out", str(tmp_path / "tuned"), *options, "--batch-size", "8"]
+    assert main([*command, "--precision", "float32"]) == 0
+    card = classify.load(tmp_path / "tuned").card
+    assert card.outputs == ["fer2013"] and card.data["source"] == "collected"
+    assert (card.recipe["start"], card.recipe["max_lr"]) == (str(tmp_path / "start.keras"), 0.005)
+    assert card.data["train"]["n"] + card.data["validation"]["n"] == 56
+    assert "tuned.tflite: accuracy" in capsys.readouterr().out
+
+    from_csv = ["train", "--data", str(data / "fer2013.csv"), "--out", str(tmp_path / "csv"), *options]
+    assert main([*from_csv, "--precision", "float32", "--width", "16"]) == 2
+    assert "another shape" in capsys.readouterr().err.splitlines()[-1]

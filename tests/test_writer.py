@@ -7,7 +7,7 @@ import pytest
 
 from fer.aggregate import SLOT_S
 from fer.errors import StoreError
-from fer.store import sql, writer
+from fer.store import database, writer
 from fer.store.sql import SqlStore
 from fer.store.writer import DAY_S, Writer
 from fer.types import Bucket, Classroom, Presence
@@ -88,7 +88,7 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture
 def store(path: Path, monkeypatch: pytest.MonkeyPatch) -> SqlStore:
     """A real store that does not wait for a lock."""
-    monkeypatch.setattr(sql, "LOCK_WAIT_S", 0.01)
+    monkeypatch.setattr(database, "LOCK_WAIT_S", 0.01)
     return SqlStore(f"sqlite:///{path}")
 
 

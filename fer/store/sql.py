@@ -1,27 +1,17 @@
 """The store on SQLAlchemy: SQLite by default, PostgreSQL by URL."""
 
-import sqlite3
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from functools import cache
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
-from urllib.parse import quote
 
-import argon2
 import numpy as np
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 
 from fer.errors import ClassError, StoreError
 from fer.labels import LABELS
 from fer.store import codes
+from fer.store.database import Database, Taken
 from fer.types import Bucket, Classroom, Marker, Presence, Signal, Slot
 
-MIGRATIONS = Path(__file__).parent / "migrations"
-LOCK_WAIT_S = 2.0
-PATIENCE = {"connect_timeout": "5", "tcp_user_timeout": "10000"}  # s and ms: a dead server holds nobody for minutes
 MOST_LOGINS = 200  # that opened a class, and as many that did not
 
 metadata = sa.MetaData()
@@ -86,53 +76,35 @@ logins = sa.Table(
     sa.Column("opened", sa.Boolean, nullable=False),
 )
 
-INSERTS: dict[str, Callable[[sa.Table], Any]] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
-
-class SqlStore:
-    """A Store in a database. Making one brings the tables up to date (Alembic)."""
-
-    def __init__(self, url: str) -> None:
-        """Raises StoreError where the URL cannot be used or the database cannot be reached."""
-        self._engine = _engine(url)
-        self._insert = INSERTS[self._engine.dialect.name]
-        self._hasher = argon2.PasswordHasher()
-        try:
-            self._migrate()
-        except StoreError:
-            self._migrate()  # another process may have made the tables at the same moment
-
-    def _migrate(self) -> None:
-        with self._safely():
-            if self._engine.dialect.name == "sqlite":
-                Path(self._engine.url.database or "").touch()
-            _migrate(self._engine)
+class SqlStore(Database):
+    """A Store in a database."""
 
     def create_class(self, title: str, camera: bool, now: float) -> tuple[Classroom, str]:
         key = codes.new_key()
         row = {"title": title[:200], "camera": camera, "created_at": now, "ended_at": None}
-        row["key_hash"] = self._hasher.hash(codes.clean_code(key))
+        row["key_hash"] = self.hasher.hash(codes.clean_code(key))
         for _ in range(20):
             try:
-                with self._begin() as connection:
+                with self.begin() as connection:
                     found = connection.execute(sa.insert(classes).values(code=codes.new_code(), **row))
                     (class_id,) = found.inserted_primary_key or (None,)
                     return self._classroom(connection, classes.c.class_id == class_id), key  # type: ignore[return-value]
-            except _Taken:
+            except Taken:
                 continue
         raise StoreError("No free join code was found; delete some classes.")
 
     def find_class(self, code: str) -> Classroom | None:
-        with self._begin() as connection:
+        with self.begin() as connection:
             return self._classroom(connection, classes.c.code == codes.clean_code(code))
 
     def open_class(self, code: str, key: str, now: float | None = None) -> Classroom:
         cleaned = codes.clean_code(code)
-        with self._begin() as connection:
+        with self.begin() as connection:
             stored = connection.scalar(sa.select(classes.c.key_hash).where(classes.c.code == cleaned))
             room = self._classroom(connection, classes.c.code == cleaned)
         # A wrong code costs as much time as a wrong key: the answer does not tell which codes exist.
-        valid = _verify(self._hasher, stored or _no_hash(), codes.clean_code(key))
+        valid = self.matches(stored, codes.clean_code(key))
         if room is not None and now is not None:
             self._log_in(room.class_id, now, valid)
         if room is None or not valid:
@@ -143,36 +115,36 @@ class SqlStore:
         """Keep a try, and of its kind the last MOST_LOGINS: wrong ones cannot push out who did come in."""
         alike = (logins.c.class_id == class_id) & (logins.c.opened == opened)
         last = sa.select(logins.c.at).where(alike).order_by(logins.c.at.desc()).limit(MOST_LOGINS)
-        with self._begin() as connection:
+        with self.begin() as connection:
             row = {"class_id": class_id, "at": now, "opened": opened}
-            connection.execute(self._insert(logins).on_conflict_do_nothing(), [row])
+            connection.execute(self.insert(logins).on_conflict_do_nothing(), [row])
             connection.execute(sa.delete(logins).where(alike, logins.c.at.not_in(last)))
 
     def end_class(self, class_id: int, now: float) -> None:
-        with self._begin() as connection:
+        with self.begin() as connection:
             still_open = (classes.c.class_id == class_id) & classes.c.ended_at.is_(None)
             connection.execute(sa.update(classes).where(still_open).values(ended_at=now))
             connection.execute(sa.delete(presences).where(presences.c.class_id == class_id))
 
     def set_class(self, class_id: int, paused: bool | None = None, pulse: bool | None = None) -> None:
         values = {name: value for name, value in (("paused", paused), ("pulse", pulse)) if value is not None}
-        with self._begin() as connection:
+        with self.begin() as connection:
             connection.execute(sa.update(classes).where(classes.c.class_id == class_id).values(**values))
 
     def delete_class(self, class_id: int) -> None:
-        with self._begin() as connection:
+        with self.begin() as connection:
             for table in (buckets, presences, signals, markers, logins, classes):
                 connection.execute(sa.delete(table).where(table.c.class_id == class_id))
 
     def delete_stream(self, class_id: int, stream_id: str) -> None:
-        with self._begin() as connection:
+        with self.begin() as connection:
             for table in (buckets, presences, signals):
                 mine = (table.c.class_id == class_id) & (table.c.stream_id == stream_id)
                 connection.execute(sa.delete(table).where(mine))
 
     def put(self, new: Sequence[Bucket], here: Sequence[Presence], left: Sequence[str]) -> None:
         ids = {bucket.class_id for bucket in new} | {presence.class_id for presence in here}
-        with self._begin() as connection:
+        with self.begin() as connection:
             ended = self._ended(connection, ids)
             rows = [_bucket_row(b) for b in new if b.start < ended.get(b.class_id, -np.inf)]
             if rows:
@@ -184,7 +156,7 @@ class SqlStore:
                 connection.execute(sa.delete(presences).where(presences.c.stream_id.in_(left)))
 
     def give(self, signal: Signal, instead_of: Sequence[str] = ()) -> None:
-        with self._begin() as connection:
+        with self.begin() as connection:
             if signal.at < self._ended(connection, {signal.class_id}).get(signal.class_id, -np.inf):
                 for kind in (signal.kind, *instead_of):
                     self._take_back(connection, signal.class_id, signal.stream_id, kind, signal.at)
@@ -192,7 +164,7 @@ class SqlStore:
                 connection.execute(self._upsert(signals, "until"), [row])
 
     def take_back(self, class_id: int, stream_id: str, kinds: Sequence[str], now: float) -> None:
-        with self._begin() as connection:
+        with self.begin() as connection:
             for kind in kinds:
                 self._take_back(connection, class_id, stream_id, kind, now)
 
@@ -205,7 +177,7 @@ class SqlStore:
     def signals(self, class_id: int, since: float) -> list[Signal]:
         s = signals.c
         columns = sa.select(s.class_id, s.stream_id, s.kind, s.at, s.until, s.name).order_by(s.at)
-        with self._begin() as connection:
+        with self.begin() as connection:
             rows = connection.execute(columns.where(s.class_id == class_id, s.until > since))
             return [Signal(*row) for row in rows]
 
@@ -217,7 +189,7 @@ class SqlStore:
             .group_by(buckets.c.start)
             .order_by(buckets.c.start)
         )
-        with self._begin() as connection:
+        with self.begin() as connection:
             return [Slot(row[0], row[1], np.array(row[3:], float), row[2]) for row in connection.execute(query)]
 
     def latest(self, class_id: int, since: float) -> Slot | None:
@@ -231,39 +203,39 @@ class SqlStore:
         )
         means = [sa.func.avg(of_face.c[label] / of_face.c.n) for label in LABELS]
         query = sa.select(sa.func.count(), _streams(of_face.c.face_id), *means)
-        with self._begin() as connection:
+        with self.begin() as connection:
             row = connection.execute(query).one()
         return Slot(since, row[0], np.array(row[2:], float), row[1]) if row[0] else None
 
     def presences(self, class_id: int, since: float) -> list[Presence]:
         mine = (presences.c.class_id == class_id) & (presences.c.seen_at >= since)
-        with self._begin() as connection:
+        with self.begin() as connection:
             return [Presence(*row) for row in connection.execute(sa.select(presences).where(mine))]
 
     def mark(self, marker: Marker) -> None:
-        with self._begin() as connection:
+        with self.begin() as connection:
             row = {"class_id": marker.class_id, "at": marker.at, "text": marker.text[:120]}
             if marker.at < self._ended(connection, {marker.class_id}).get(marker.class_id, -np.inf):
-                connection.execute(self._insert(markers).on_conflict_do_nothing(), [row])
+                connection.execute(self.insert(markers).on_conflict_do_nothing(), [row])
 
     def unmark(self, marker: Marker) -> None:
-        with self._begin() as connection:
+        with self.begin() as connection:
             this = (markers.c.class_id == marker.class_id) & (markers.c.at == marker.at)
             connection.execute(sa.delete(markers).where(this))
 
     def markers(self, class_id: int) -> list[Marker]:
         m = markers.c
-        with self._begin() as connection:
+        with self.begin() as connection:
             rows = connection.execute(sa.select(m.class_id, m.at, m.text).where(m.class_id == class_id).order_by(m.at))
             return [Marker(*row) for row in rows]
 
     def logins(self, class_id: int) -> list[tuple[float, bool]]:
         these = sa.select(logins.c.at, logins.c.opened).where(logins.c.class_id == class_id).order_by(logins.c.at)
-        with self._begin() as connection:
+        with self.begin() as connection:
             return [(at, opened) for at, opened in connection.execute(these)]
 
     def purge(self, before: float) -> int:
-        with self._begin() as connection:
+        with self.begin() as connection:
             old = list(connection.scalars(sa.select(classes.c.class_id).where(classes.c.created_at < before)))
         for class_id in old:
             self.delete_class(class_id)
@@ -271,7 +243,7 @@ class SqlStore:
 
     def _upsert(self, table: sa.Table, newer: str) -> Any:
         """Insert, or replace the row with the same key where column `newer` has grown."""
-        statement = self._insert(table)
+        statement = self.insert(table)
         keys = [column.name for column in table.primary_key]
         values = {column.name: statement.excluded[column.name] for column in table.c if column.name not in keys}
         grown = statement.excluded[newer] > table.c[newer]
@@ -289,77 +261,6 @@ class SqlStore:
         columns = sa.select(c.class_id, c.code, c.title, c.created_at, c.ended_at, c.camera, c.paused, c.pulse)
         row = connection.execute(columns.where(which)).one_or_none()
         return Classroom(*row) if row else None
-
-    @contextmanager
-    def _begin(self) -> Iterator[sa.Connection]:
-        with self._safely(), self._engine.begin() as connection:
-            yield connection
-
-    @contextmanager
-    def _safely(self) -> Iterator[None]:
-        try:
-            yield
-        except (SQLAlchemyError, OSError) as error:
-            sentence = f"The database cannot be used: {_scrubbed(error, self._engine.url.password)}."
-            raise (_Taken if isinstance(error, IntegrityError) else StoreError)(sentence) from error
-
-
-class _Taken(StoreError):
-    """A row with this key is there already."""
-
-
-def _engine(url: str) -> sa.Engine:
-    try:
-        parsed = sa.make_url(url)
-        if (name := parsed.get_backend_name()) not in INSERTS:
-            raise StoreError(f"FER_DATABASE_URL names a {name} database; there are {', '.join(INSERTS)}.")
-        if "@" in (parsed.host or ""):  # the driver would take it, and half of the password, for the host's name
-            raise StoreError("FER_DATABASE_URL has an @ too many: within the password write it as %40.")
-        if name != "sqlite":
-            bounded = parsed.set(query={**PATIENCE, **parsed.query})
-            return sa.create_engine(bounded, pool_pre_ping=True, pool_recycle=600)
-        # A connection per transaction: a pooled one would go on writing to a file that has been moved away.
-        engine = sa.create_engine(parsed, creator=lambda: _connect_sqlite(parsed.database), poolclass=sa.NullPool)
-    except (sa.exc.ArgumentError, ValueError):
-        raise StoreError("FER_DATABASE_URL is not an SQLAlchemy URL such as sqlite:///classmood.sqlite3.") from None
-    except (sa.exc.NoSuchModuleError, ModuleNotFoundError):
-        raise StoreError("FER_DATABASE_URL names a driver that is not installed; use postgresql+psycopg://…") from None
-    if not parsed.database or parsed.database == ":memory:":
-        raise StoreError("FER_DATABASE_URL must name a file: a SQLite database in memory is lost between connections.")
-    return engine
-
-
-def _scrubbed(error: Exception, password: str | None) -> str:
-    """The first line of a driver's message, without the password that it may repeat."""
-    reason = str(error.orig) if isinstance(error, DBAPIError) and error.orig else type(error).__name__
-    line = (reason.splitlines() or ["no reason given"])[0].rstrip(".")
-    # One or two letters stand in any sentence: hiding them there would show them.
-    return line.replace(password, "…") if password and len(password) > 2 else line
-
-
-def _connect_sqlite(path: str | None) -> sqlite3.Connection:
-    """A connection to a file that must be there: an empty one in the place of a lost one would hide the loss."""
-    address = f"file:{quote(path or '')}?mode=rw"
-    connection = sqlite3.connect(address, uri=True, timeout=LOCK_WAIT_S, check_same_thread=False)
-    try:
-        connection.execute("PRAGMA journal_mode=WAL")  # readers and the writer do not wait for each other
-        connection.execute("PRAGMA secure_delete=ON")  # what is deleted is overwritten
-        connection.execute("PRAGMA synchronous=NORMAL")  # safe with WAL; a power cut costs the last transactions
-    except sqlite3.Error:
-        connection.close()
-        raise
-    return connection
-
-
-def _migrate(engine: sa.Engine) -> None:
-    from alembic import command
-    from alembic.config import Config
-
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
-    with engine.begin() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
 
 
 def _bucket_row(bucket: Bucket) -> dict[str, Any]:
@@ -379,16 +280,3 @@ def _sum(column: sa.ColumnElement[Any]) -> sa.ColumnElement[float]:
 def _streams(face_id: sa.ColumnElement[int]) -> sa.ColumnElement[int]:
     """How many streams there are: each has a seat 0, and counting distinct ids takes half as long again."""
     return sa.func.sum(sa.case((face_id == 0, 1), else_=0))
-
-
-@cache
-def _no_hash() -> str:
-    """The hash of nothing in particular: what a key is compared with where there is no class of that code."""
-    return argon2.PasswordHasher().hash(codes.new_key())
-
-
-def _verify(hasher: argon2.PasswordHasher, stored: str, key: str) -> bool:
-    try:
-        return hasher.verify(stored, key)
-    except (argon2.exceptions.VerificationError, argon2.exceptions.InvalidHashError):
-        return False

@@ -1,0 +1,113 @@
+"""Who keeps a journal: signing in and out, and what is known of who has.
+
+It lives in st.session_state under names that begin with journal_, and goes with it: the key to the pictures is
+nowhere else.
+"""
+
+import secrets
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import streamlit as st
+
+from fer import personal, ui, vault
+from fer.errors import JournalError
+from fer.labels import LABELS, UNCERTAIN
+from fer.store.journals import MAX_NAME, MAX_PASSPHRASE, MIN_PASSPHRASE, Journals
+from fer.types import Head, Keeper, Reading
+
+IDLE_S = 30 * 60.0
+state = st.session_state
+
+
+@st.cache_resource(show_spinner=False)
+def journals() -> Journals:
+    """Opened at first use and again after a failure: what raised is not cached."""
+    return Journals(ui.settings().database_url)
+
+
+def provider() -> bool:
+    """Whether the operator has set up an OpenID provider, in the section [auth] of Streamlit's secrets."""
+    return bool(st.secrets.load_if_toml_exists()) and "auth" in st.secrets
+
+
+def keeper() -> Keeper | None:
+    """Who is signed in. One who has been away for `IDLE_S` is not any more."""
+    if "journal_keeper" in state and ui.now() - state.journal_seen_at > IDLE_S:
+        sign_out("You were away for half an hour, and have been signed out.")
+    if "journal_keeper" not in state and provider() and st.user.get("is_logged_in"):
+        name = str(st.user.get("name") or st.user.get("email") or "you")
+        _enter(journals().of_subject(str(st.user.get("iss")), str(st.user.get("sub")), name, ui.now()), None)
+    state.journal_seen_at = ui.now()
+    return state.get("journal_keeper")
+
+
+def sign_in() -> None:
+    """The ways into a journal; the run starts over when one is taken."""
+    if message := state.pop("journal_message", None):
+        st.info(message)
+    if provider():
+        st.button("Sign in", type="primary", icon=":material/login:", on_click=st.login)
+        st.caption("Your pictures are not kept: that needs a passphrase of your own, which only you know.")
+        return
+    opening, making = st.tabs(["Open my journal", "Make a journal"])
+    with opening, st.form("journal_open", border=False):
+        name, passphrase = _name_and_passphrase()
+        if st.form_submit_button("Open", type="primary", icon=":material/lock_open:"):
+            found = journals().open(name, passphrase, ui.now())
+            _enter(found, vault.key(passphrase, found.salt or b""))
+            st.rerun()
+    with making, st.form("journal_make", border=False):
+        name, passphrase = _name_and_passphrase()
+        again = _clean(st.text_input("The passphrase again", type="password", max_chars=MAX_PASSPHRASE))
+        st.caption(
+            f"At least {MIN_PASSPHRASE} signs; several words are best. **It cannot be replaced:** without it the "
+            "journal does not open, not even for whoever runs this server."
+        )
+        if st.form_submit_button("Make it", type="primary", icon=":material/add:"):
+            if again != passphrase:
+                raise JournalError("The two passphrases are not the same.")
+            salt = secrets.token_bytes(vault.SALT_BYTES)
+            _enter(journals().enrol(name, passphrase, salt, ui.now()), vault.key(passphrase, salt))
+            st.rerun()
+
+
+def _name_and_passphrase() -> tuple[str, str]:
+    name = st.text_input("Name", max_chars=MAX_NAME, placeholder="any name, it need not be yours")
+    return _clean(name), _clean(st.text_input("Passphrase", type="password", max_chars=MAX_PASSPHRASE))
+
+
+def _clean(typed: str) -> str:
+    """The same signs, however a keyboard composes them."""
+    return unicodedata.normalize("NFKC", typed)
+
+
+def _enter(who: Keeper, key: bytes | None) -> None:
+    state.journal_keeper, state.journal_key, state.journal_seen_at = who, key, ui.now()
+    state.journal_head = head_in_use(journals().heads(who.keeper_id))
+
+
+def sign_out(message: str = "You have signed out.") -> None:
+    """Forget the keeper, their key, and what they had open."""
+    for name in [name for name in state if str(name).startswith("journal_")]:
+        del state[name]
+    state.journal_message = message
+    if provider() and st.user.get("is_logged_in"):
+        st.logout()
+
+
+def head_in_use(heads: Sequence[Head]) -> Head | None:
+    """The newest head in use, or None where the general model reads."""
+    return next((head for head in reversed(heads) if head.in_use), None)
+
+
+def own_reading(reading: Reading) -> Reading:
+    """A reading as the signed-in keeper's own model has it, for their own eyes; as it is for anybody else."""
+    head: Head | None = state.get("journal_head")
+    if head is None:
+        return reading
+    probs = personal.read(head, reading.probs).astype(np.float32)
+    sure = reading.label != UNCERTAIN and probs.max() >= ui.settings().confidence_floor
+    return replace(reading, probs=probs, label=LABELS[int(probs.argmax())] if sure else UNCERTAIN)

@@ -1,0 +1,61 @@
+import streamlit as st
+
+from fer import draw, live, ui
+
+ui.begin()
+
+SENTENCES = {
+    live.READY: "Press **START** and allow the camera when your browser asks.",
+    live.CONNECTING: ":material/sync: Connecting…",
+    live.FAILED: "**The connection failed.** Press STOP and START again; if it stays so, try another network.",
+    live.STALLED: "**No picture arrives any more.** Press STOP and START to connect again.",
+    live.NO_FACE: "**No face is seen.** Sit in the light and face the camera.",
+    live.CAMERA_OFF: "**Your camera sends black.** Is it covered, or switched off?",
+}
+state = st.session_state
+
+st.title("Emoji mirror")
+st.caption(
+    "Your picture goes to this server, is read there in memory, and comes back to you alone. Nothing is stored, and no "
+    "class gets any of it. An emoji says what a face shows to a program that is often wrong, not what anybody feels."
+)
+if ui.camera_blocked():
+    st.warning("Browsers open the camera on https:// addresses only.")
+with ui.errors_shown():
+    if "emoji_stream" not in state:
+        state.emoji_stream = ui.new_emoji_stream()
+stream = state.emoji_stream
+with st.container(horizontal=True, vertical_alignment="center"):
+    stream.cover = st.toggle("Cover the faces", value=True, help="Otherwise the emoji floats above the head.")
+    button = st.container(width="content")
+above = st.container()
+context = ui.emoji_camera(stream)
+active = context.state.playing or context.state.signalling
+if not active:
+    state.pop("emoji_connecting_since", None)
+button.download_button(
+    "Snapshot",
+    lambda: draw.png(stream.picture),
+    "emoji.png",
+    "image/png",
+    icon=":material/photo_camera:",
+    disabled=not context.state.playing,
+    on_click="ignore",
+)
+
+
+@st.fragment(run_every=1.0)
+def status() -> None:
+    seen = stream.snapshot
+    since = ui.now()
+    if active and seen.state == live.WAITING:
+        since = state.setdefault("emoji_connecting_since", since)
+    shown = live.status(active, ui.now() - since, seen, ui.now())
+    if shown == live.LIVE:
+        st.caption(f":green[●] {', '.join(ui.expression(reading.label) for reading in seen.readings)}")
+    else:
+        st.info(SENTENCES[shown])
+
+
+with above:
+    status()
