@@ -19,20 +19,18 @@ from urllib.parse import urlparse
 from zoneinfo import ZoneInfo
 
 import altair as alt
-import numpy as np
 import pandas as pd
 import segno
 import streamlit as st
 
-from fer import album, alert, charts, classify, demo, detect, draw, live, metrics, probe, signals, turn
+from fer import alert, charts, classify, demo, detect, live, signals, turn
 from fer.aggregate import BucketFiller, above_floor, guarded, merge, table
-from fer.album import Albums, Photo
 from fer.alert import Alarm
 from fer.config import Settings
 from fer.detect import Choice, Detector, PerThread
-from fer.errors import ClassError, FerError, ImageError, StoreError
+from fer.errors import ClassError, FerError, StoreError
 from fer.health import Health
-from fer.labels import COLORS, EMOJI, LABELS, UNCERTAIN
+from fer.labels import COLORS, EMOJI
 from fer.live import Attendance, EmojiStream, Pace, StudentStream, Watch
 from fer.pipeline import Options, Pipeline
 from fer.report import Lesson
@@ -44,7 +42,6 @@ from fer.types import Bucket, Classroom, Reading, Signal
 
 log = logging.getLogger(__name__)
 
-SHELF_MOST = 100  # classes that one browser remembers
 CHART_FONT = "Source Sans, Noto Color Emoji, Apple Color Emoji, Segoe UI Emoji, sans-serif"
 # Wrong tries a minute, by one address and by all. A school may share an address; 600 codes a minute hit one of ten open
 # classes in 17 days on average, and show its title. Keys cannot be guessed: that bound is for the time a check takes.
@@ -425,7 +422,7 @@ def own_picture() -> None:
     """The student's own camera, mirrored, as their browser sends it; nothing before START and after STOP."""
     html = '<video muted playsinline aria-label="Your own picture"></video>'
     css = "video { width: 100%; border-radius: 12px; transform: scaleX(-1); display: none; background: #000 }"
-    _component("preview", html, css)(key="own_picture")
+    component("preview", html, css)(key="own_picture")
 
 
 def preflight(stream: StudentStream) -> None:
@@ -433,146 +430,14 @@ def preflight(stream: StudentStream) -> None:
     css = "ul { list-style: none; margin: 0; padding: 0; color: var(--st-text-color); font-size: .9rem }\n"
     css += "li[data-state=bad], li[data-state=doubtful] { font-weight: 600 }"
     servers = [dict(server) for server in stream.ice_servers]
-    _component("preflight", '<ul aria-live="polite"></ul>', css)(key="preflight", data={"iceServers": servers})
+    component("preflight", '<ul aria-live="polite"></ul>', css)(key="preflight", data={"iceServers": servers})
 
 
 @st.cache_resource(show_spinner=False)
-def _component(name: str, html: str, css: str = "") -> Callable[..., Any]:
+def component(name: str, html: str, css: str = "") -> Callable[..., Any]:
     """What Streamlit has no element for, from `name`.js in this folder."""
     js = (Path(__file__).parent / f"{name}.js").read_text(encoding="utf-8")
     return st.components.v2.component(f"classmood_{name}", html=html, css=css, js=js)
-
-
-def shelf() -> None:
-    """Where the keys of an instructor's classes come from: this session, and this browser if they asked it to."""
-    state = st.session_state
-    order = state.get("shelf_order")
-    found = _component("shelf", "<span></span>")(key="shelf", data=order, on_kept_change=lambda: None).get("kept") or {}
-    state.remembered = {str(code)[:16]: str(key)[:64] for code, key in list(found.items())[:SHELF_MOST]}
-    if order and (order.get("remember") in state.remembered or order.get("forget", "") not in ("", *state.remembered)):
-        state.pop("shelf_order")  # it was carried out; done again, it would undo what another window did since
-
-
-def remember(code: str) -> None:
-    """Have this browser keep the key of a class that this session knows; `shelf` carries it out."""
-    st.session_state.shelf_order = {"remember": code, "key": st.session_state.class_keys[code]}
-
-
-def forget(code: str) -> None:
-    st.session_state.get("class_keys", {}).pop(code, None)
-    st.session_state.shelf_order = {"forget": code}
-
-
-def keys() -> dict[str, str]:
-    """The key of each class, by its code, that this session has made or opened or this browser remembers."""
-    known: dict[str, str] = {**st.session_state.get("remembered", {}), **st.session_state.get("class_keys", {})}
-    return known
-
-
-def take(room: Classroom, key: str) -> None:
-    """Make `room` the class of this page, and remember its key for as long as the page is open."""
-    st.session_state.class_room = room
-    st.session_state.setdefault("class_keys", {})[room.code] = key
-
-
-def known_classes() -> list[Classroom]:
-    """The classes of `keys`, the newest first. A code that names none is looked up once while the page is open."""
-    gone: set[str] = st.session_state.setdefault("gone", set())
-    found = {code: find_class(code) for code in keys() if code not in gone}
-    gone.update(code for code, room in found.items() if room is None)
-    return sorted((room for room in found.values() if room), key=lambda room: -room.created_at)
-
-
-def opened(code: str) -> Classroom:
-    """A class whose key is known here. The key is tried, and the login kept, once while the page is open."""
-    key = keys()[code]
-    if key not in st.session_state.setdefault("proven", set()):
-        open_class(code, key)
-        st.session_state.proven.add(key)
-    if (room := store().find_class(code)) is None:
-        raise ClassError("This class was deleted.")
-    return room
-
-
-def put_away() -> None:
-    """Leave the class of this page; it goes on."""
-    for name in ("class_room", "class_key", "demo_until"):
-        st.session_state.pop(name, None)
-
-
-def photos(given: Sequence[Any]) -> tuple[list[Photo], list[str]]:
-    """The first album.MOST of the uploaded pictures, each read once, and a sentence for each that was not.
-
-    What is taken from the page again is forgotten.
-    """
-    ids = [file.file_id for file in given]
-    before: dict[str, Photo | str] = st.session_state.get("photos", {})
-    read = st.session_state.photos = {i: before[i] for i in ids if i in before}
-    fresh = [file for file in given[: album.MOST] if file.file_id not in read]
-    bar = st.progress(0.0) if fresh else None
-    for done, file in enumerate(fresh):
-        if bar:
-            bar.progress(done / len(fresh), f"Reading {plain(file.name)}…")
-        read[file.file_id] = _photo(file)
-    if bar:
-        bar.empty()
-    shown = [read[i] for i in ids if i in read]
-    failed = [one for one in shown if isinstance(one, str)]
-    if len(given) > album.MOST:
-        failed.append(f"Of {len(given)} pictures the first {album.MOST} were read.")
-    return [one for one in shown if isinstance(one, Photo)], failed
-
-
-def _photo(file: Any) -> Photo | str:
-    try:
-        return album.read(file.name, file.getvalue(), new_detector(), classifier(), settings().confidence_floor)
-    except ImageError as error:
-        return f"{file.name}: {error}"
-
-
-def faces_table(albums: Albums) -> None:
-    """A row per face, with the expression and the certainty that each model reads."""
-    several = len(albums) > 1
-    rows: dict[tuple[int, int], dict[str, Any]] = {}
-    for model, read in albums.items():
-        of = f" ({model})" if several else ""
-        for at, one in enumerate(read):
-            for number, reading in enumerate(one.readings, 1):
-                row = rows.setdefault((at, number), {"picture": one.name, "face": number})
-                row[f"expression{of}"] = expression(reading.label)
-                row[f"certainty{of}"] = round(float(reading.probs.max()), 2)
-    data = pd.DataFrame(list(rows.values()))
-    bar = st.column_config.ProgressColumn(format="percent", min_value=0, max_value=1)
-    config = {str(name): bar for name in data.columns if str(name).startswith("certainty")}
-    st.dataframe(data, column_config=config, hide_index=True, width="stretch", key="faces_table")
-
-
-def face(shown: Photo, number: int, model: str, reader: classify.LiteRTClassifier, why: bool) -> None:
-    """One face of a picture as a model reads it: how likely what is, how far to trust that, and maybe why."""
-    reading, crop = shown.readings[number - 1], shown.crops[number - 1 : number]
-    st.markdown(f"**{expression(reading.label)}** :gray[face {number}, read by {plain(model)}]")
-    if reading.label == UNCERTAIN:
-        st.caption("No expression is likely enough, or the face is too small to read.")
-    low, high = probe.spread(crop, reader)
-    chart(charts.ranges(reading.probs, low, high), f"face_{model}")
-    told = "The lines span what the model says of the same face cut out a little differently."
-    if record := metrics.record(reader.card.metrics.get("reliability", ()), float(reading.probs.max())):
-        told += f" Of {record[1]:,} held-out faces read about as surely, {record[0]:.0%} were read right."
-    st.caption(told)
-    if why:
-        label = LABELS[int(reading.probs.argmax())]
-        change = probe.sensitivity(crop, reader, label)
-        with st.container(horizontal=True):
-            for tint, alt_text in ((np.zeros_like(change), "The face"), (change, "What the reading hangs on")):
-                st.image(draw.heat(crop, tint), channels="BGR", width=150, alt=alt_text)
-        most = float(change.max())
-        found = f"Covering an orange place makes *{label}* less likely, by {most:.0%} at most; a blue one, likelier."
-        if most < draw.LEAST_CHANGE:
-            found = "Covering no single place changes much: the reading hangs on no one part of the face."
-        st.caption(
-            f"The face as the model sees it, and what its reading hangs on (occlusion; Zeiler & Fergus 2014). {found} "
-            "It tells about the model, not about the person."
-        )
 
 
 def legend() -> None:

@@ -1,14 +1,14 @@
 import streamlit as st
 
-from fer import charts, report, ui
+from fer import charts, report, ui, ui_classes
 
 ui.begin()
-ui.shelf()
+ui_classes.shelf()
 
 st.title("Your classes")
 state = st.session_state
 with ui.errors_shown():
-    rooms = ui.known_classes()
+    rooms = ui_classes.known_classes()
 
 if not rooms:
     st.info(
@@ -25,29 +25,29 @@ for room in rooms:
         )
         if st.button("Open", key=f"open_{room.code}", icon=":material/monitoring:"):
             with ui.errors_shown():
-                opened = ui.opened(room.code)
-            ui.put_away()
-            ui.take(opened, ui.keys()[room.code])
+                opened = ui_classes.opened(room.code)
+            ui_classes.put_away()
+            ui_classes.take(opened, ui_classes.keys()[room.code])
             st.switch_page("pages/teach.py")
         if room.code in state.remembered:
             if st.button(
                 "Forget", key=f"forget_{room.code}", icon=":material/bookmark_remove:", help="The class stays."
             ):
-                ui.forget(room.code)
+                ui_classes.forget(room.code)
                 st.rerun()
         elif st.button(
             "Remember", key=f"remember_{room.code}", icon=":material/bookmark_add:", help="In this browser."
         ):
-            ui.remember(room.code)
+            ui_classes.remember(room.code)
             st.rerun()
         with st.popover("Delete", icon=":material/delete:"):
             st.write("Every row of this class is deleted. This cannot be undone.")
             if st.button("Delete it now", key=f"delete_{room.code}", type="primary"):
                 with ui.errors_shown():
-                    ui.store().delete_class(ui.opened(room.code).class_id)
-                ui.forget(room.code)
+                    ui.store().delete_class(ui_classes.opened(room.code).class_id)
+                ui_classes.forget(room.code)
                 if state.get("class_room") and state.class_room.code == room.code:
-                    ui.put_away()
+                    ui_classes.put_away()
                 st.rerun()
 
 if len(rooms) < 2:
@@ -58,7 +58,7 @@ chosen = st.multiselect("Classes", names, format_func=names.__getitem__, max_sel
 if len(chosen) < 2:
     st.stop()
 with ui.errors_shown():
-    lessons = {f"{names[code]} ({code})": ui.lesson(ui.opened(code)) for code in chosen}
+    lessons = {f"{names[code]} ({code})": ui.lesson(ui_classes.opened(code)) for code in chosen}
 st.dataframe(report.compared(lessons), hide_index=True, width="stretch")
 if all(lesson.slots for lesson in lessons.values()):
     st.markdown("**Valence**")

@@ -3,7 +3,7 @@ from functools import partial
 
 import streamlit as st
 
-from fer import album, charts, photo, ui
+from fer import album, charts, photo, ui, ui_photo
 from fer.aggregate import uncertain_share
 
 ui.begin()
@@ -34,7 +34,7 @@ if not given:
     st.stop()
 
 with ui.errors_shown():
-    photos, left_out = ui.photos(given)
+    photos, left_out = ui_photo.photos(given)
     names = list(ui.models())
     chosen = names[:1]
     if len(names) > 1:
@@ -66,7 +66,7 @@ if n_faces > 1:
         unsure = f"{uncertain_share(shares):.0%}"
         st.metric("Uncertain", unsure, width=110, help="Too small to read, or no expression is likely enough.")
     with st.expander("All faces in a table", icon=":material/table:", expanded=len(photos) > 1):
-        ui.faces_table(albums)
+        ui_photo.faces_table(albums)
 
 at = 0
 if len(photos) > 1:
@@ -84,7 +84,7 @@ if readings:
         why = st.toggle("What does the reading hang on?", key="photo_why")
     for place, (name, reader) in zip([side] if len(chosen) == 1 else st.columns(2), readers.items(), strict=True):
         with place, st.container(border=True):
-            ui.face(albums[name][at], number, name, reader, why)
+            ui_photo.face(albums[name][at], number, name, reader, why)
 
 with picture, st.container(horizontal=True):
     document, rows = json.dumps(album.documents(photos), indent=1), ui.csv_text(album.table(albums))

@@ -1,11 +1,11 @@
 import streamlit as st
 
-from fer import alert, charts, demo, policy, report, ui
+from fer import alert, charts, demo, policy, report, ui, ui_classes
 from fer.aggregate import LEAD_S, NOW_S, SLOT_S, above_floor, guarded, mood, overall, table, uncertain_share, valence
 from fer.types import Marker
 
 ui.begin()
-ui.shelf()
+ui_classes.shelf()
 
 CAMERA = "Camera and self-report"
 MEANS = (CAMERA, "Self-report only")
@@ -18,7 +18,7 @@ if state.get("class_room") is None:
     with st.container(horizontal=True, vertical_alignment="center"):
         if st.button("Try a demo class", icon=":material/play_circle:"):
             with ui.errors_shown():
-                ui.take(*ui.open_demo())
+                ui_classes.take(*ui.open_demo())
             st.rerun()
         st.caption(f"{demo.STUDENTS} simulated students over a scripted lesson: nobody's face, every chart.")
     make, back = st.columns(2, gap="large")
@@ -53,7 +53,7 @@ if state.get("class_room") is None:
                 else:
                     with ui.errors_shown():
                         room, key = ui.store().create_class(title.strip(), camera, ui.now())
-                    ui.take(room, key)
+                    ui_classes.take(room, key)
                     state.class_key = key
                     st.rerun()
     with back, st.form("open"):
@@ -63,9 +63,9 @@ if state.get("class_room") is None:
         if st.form_submit_button("Open", icon=":material/lock_open:"):
             with ui.errors_shown():
                 room = ui.open_class(code, key)
-            ui.take(room, key)
+            ui_classes.take(room, key)
             st.rerun()
-        if ui.keys():
+        if ui_classes.keys():
             st.caption(
                 "“Your classes”, above, lists those that you opened on this page or that this browser remembers."
             )
@@ -87,7 +87,7 @@ elif "class_key" in state:
             if st.button(
                 "Remember it in this browser", icon=":material/bookmark_add:", help="On your own computer only."
             ):
-                ui.remember(room.code)
+                ui_classes.remember(room.code)
                 saved = True
         if saved:
             del state.class_key
@@ -283,8 +283,8 @@ with st.container(horizontal=True):
             if st.button("Delete it now", type="primary"):
                 with ui.errors_shown():
                     ui.store().delete_class(room.class_id)
-                ui.forget(room.code)
-                ui.put_away()
+                ui_classes.forget(room.code)
+                ui_classes.put_away()
                 st.rerun()
     with st.popover("Logins", icon=":material/key:"):
         with ui.errors_shown():
@@ -295,5 +295,5 @@ with st.container(horizontal=True):
         for at, opened in reversed(tries[-20:]):
             st.write(f"{ui.clock(at)} — {'opened' if opened else '**wrong key**'}")
     if st.button("Close", icon=":material/logout:", help="The class goes on. Code and key open it again."):
-        ui.put_away()
+        ui_classes.put_away()
         st.rerun()
