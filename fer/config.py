@@ -113,7 +113,7 @@ class Settings:
     )
     capacity: int = _setting(
         "FER_CAPACITY",
-        100,
+        50,
         _number(1, 10_000, int),
         "The most students on camera at once on this server; who comes later can join without a camera",
     )

@@ -12,6 +12,7 @@ from aiortc.codecs import get_decoder
 from aiortc.rate import RemoteBitrateEstimator
 
 REPEAT_MS = 1000  # how often a browser is told again what it may send
+MOST_WAITING = 16  # pictures before a decoder: two seconds at eight
 BITS_PER_PIXEL = 0.24  # enough for a face that talks: 147 kbit/s for 320×240 at 8 pictures a second
 
 
@@ -51,15 +52,33 @@ class _Estimator(RemoteBitrateEstimator):
         return bps, found[1]
 
 
+def is_whole(codec: str, data: bytes) -> bool:
+    """Whether an encoded picture needs no other one (RFC 6386, 9.1; ITU-T H.264, table 7-1)."""
+    if codec == "VP8":
+        return bool(data) and not data[0] & 1
+    units = data.split(b"\x00\x00\x01")[1:]
+    return any(unit and unit[0] & 0x1F == 5 for unit in units)
+
+
 def _decode(loop: asyncio.AbstractEventLoop, encoded: queue.Queue[Any], decoded: Any, failed: threading.Event) -> None:
     """The thread of one receiver: aiortc's own makes a task of each picture, and libvpx as many threads as cores.
 
     A delta frame needs its predecessors, so that all are decoded; one that has a newer one behind it goes no further.
+    Where more than MOST_WAITING wait, none is decoded until a whole picture comes: late ones would only get later.
     """
     decoder: Any = None
     name = ""
+    passed_over: int | None = None  # since the last decoded one; None while none has to be
     while (task := encoded.get()) is not None:
         codec, picture = task
+        if passed_over is None and encoded.qsize() > MOST_WAITING:
+            passed_over = 0
+        if passed_over is not None and (encoded.qsize() > MOST_WAITING or not is_whole(codec.name, picture.data)):
+            if passed_over % MOST_WAITING == 0:
+                failed.set()  # aiortc asks the browser for a whole picture
+            passed_over += 1
+            continue
+        passed_over = None
         if codec.name != name:
             decoder, name = get_decoder(codec), codec.name
             decoder.codec.thread_count = 1

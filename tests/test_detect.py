@@ -80,7 +80,7 @@ def test_a_face_as_large_as_was_asked_for_is_found(detector: Detector, scene: Fr
 
 def test_a_detector_says_how_its_boxes_are_to_be_cropped_and_its_frames_searched(detector: Detector):
     assert 0.5 < detector.crop_scale < 2 and abs(detector.crop_dy) < 0.5
-    assert 160 <= detector.working_px <= 640 and 0.5 <= detector.full_every_s <= 3
+    assert 160 <= detector.working_px <= 640 and 0.5 <= detector.full_every_s <= 2
 
 
 def test_a_frame_is_not_written_to(detector: Detector, scene: Frame):

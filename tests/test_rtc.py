@@ -4,6 +4,7 @@ import asyncio
 import queue
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from aiortc import rtcrtpreceiver
@@ -39,26 +40,55 @@ def test_a_larger_picture_may_take_more() -> None:
     assert rtc.most_bps(640, 8) == 4 * rtc.most_bps(320, 8)
 
 
-@pytest.mark.parametrize("name", ["VP8", "H264"])
-def test_pictures_are_decoded_and_the_end_is_passed_on(name: str) -> None:
-    film = peers.encode([bench.moved(bench._scene(), i / 8) for i in range(4)], name.lower(), 8, 150)
+def film_of(name: str, pictures: int) -> tuple[bytes, ...]:
+    return peers.encode([bench.moved(bench._scene(), i / 8) for i in range(pictures)], name.lower(), 8, 150).packets
+
+
+def decoded(name: str, packets: list[bytes], expected: int) -> tuple[list[int], bool]:
+    """The times of the pictures that are handed on of those that wait, and whether a whole one is asked for.
+
+    So many are `expected`: the end comes after them.
+    """
     codec = RTCRtpCodecParameters(mimeType=f"video/{name}", clockRate=90_000, payloadType=97)
     encoded: queue.Queue[object] = queue.Queue()
-    encoded.put((codec, JitterFrame(b"no picture", 0)))
-    for i, packet in enumerate(film.packets):
+    for i, packet in enumerate(packets):
         encoded.put((codec, JitterFrame(packet, i)))
     failed = threading.Event()
 
-    async def run() -> list[object]:
-        decoded: asyncio.Queue[object] = asyncio.Queue()
-        thread = threading.Thread(target=rtc._decode, args=(asyncio.get_running_loop(), encoded, decoded, failed))
+    async def run() -> list[int]:
+        out: asyncio.Queue[object] = asyncio.Queue()
+        thread = threading.Thread(target=rtc._decode, args=(asyncio.get_running_loop(), encoded, out, failed))
         thread.start()
-        picture = await decoded.get()  # the newest of those that waited
+        pictures: list[Any] = [await out.get() for _ in range(expected)]
         encoded.put(None)
-        end = await decoded.get()
+        while (picture := await out.get()) is not None:
+            pictures.append(picture)
         thread.join()
-        return [picture, end]
+        assert all((picture.width, picture.height) == (320, 240) for picture in pictures)
+        return [picture.pts for picture in pictures]
 
-    picture, end = asyncio.run(run())
-    assert (picture.width, picture.height, picture.pts) == (320, 240, 3)  # type: ignore[attr-defined]
-    assert end is None and failed.is_set()
+    return asyncio.run(run()), failed.is_set()
+
+
+@pytest.mark.parametrize("name", ["VP8", "H264"])
+def test_of_the_pictures_that_wait_the_newest_is_handed_on_and_the_end_as_well(name: str) -> None:
+    assert decoded(name, list(film_of(name, 4)), 1) == ([3], False)
+
+
+@pytest.mark.parametrize("name", ["VP8", "H264"])
+def test_what_is_no_picture_asks_for_a_whole_one(name: str) -> None:
+    assert decoded(name, [b"no picture"], 0) == ([], True)
+
+
+@pytest.mark.parametrize("name", ["VP8", "H264"])
+def test_a_decoder_that_is_far_behind_goes_on_with_the_next_whole_picture(name: str) -> None:
+    film = film_of(name, 4)
+    behind = [*film, *film[1:] * rtc.MOST_WAITING]
+    assert decoded(name, behind, 0) == ([], True)
+    assert decoded(name, [*behind, *film], 1) == ([len(behind) + 3], True)
+
+
+@pytest.mark.parametrize("name", ["VP8", "H264"])
+def test_only_the_first_picture_of_a_film_is_whole(name: str) -> None:
+    assert [rtc.is_whole(name, packet) for packet in film_of(name, 6)] == [True] + [False] * 5
+    assert not rtc.is_whole(name, b"")
