@@ -428,12 +428,18 @@ def export(
     card = replace(
         draft,
         temperature=temperature,
-        recipe={**draft.recipe, "weights": kind, "int8_cost": round(cost, 4)},
-        metrics=json.loads(json.dumps(figures)),  # as it will be read again
+        recipe=_as_read_again({**draft.recipe, "weights": kind, "int8_cost": round(cost, 4)}),
+        metrics=_as_read_again(figures),
         sha256={**draft.sha256, "tflite": classify.sha256(out.with_suffix(".tflite"))},
     )
     card.save(out.with_suffix(".json"))
     return card
+
+
+def _as_read_again(figures: dict[str, Any]) -> dict[str, Any]:
+    """What a card will hold of `figures` when it is loaded: lists where there are tuples."""
+    read: dict[str, Any] = json.loads(json.dumps(figures))
+    return read
 
 
 def balance_head(model: keras.Model, validation: Dataset) -> None:
