@@ -1,3 +1,5 @@
+from functools import partial
+
 import streamlit as st
 
 from fer import alert, charts, demo, policy, report, ui, ui_classes
@@ -182,6 +184,9 @@ def board() -> None:
         slots = [slot for slot in known if slot.start >= since]
         said = ui.store().signals(room.class_id, recent)
         marks = [((marker.at - axis[0]) / 60, marker.text) for marker in ui.store().markers(room.class_id)]
+    # Charts are drawn anew when there is a slot to add, each at a second of its own, and when anybody taps or marks.
+    version = (room.code, window, len(marks), len(said), now if room.ended_at else 0)
+    area_at, line_at, said_at = ((*version, (now - late) // SLOT_S) for late in (0, 1, 2))
     current = known[-1].mean_probs if view.now and known and now - known[-1].start < 2 * NOW_S else None
     if room.ended_at is None and not muted:
         ui.show_alarm(alert.of_class(known, said, view.connected, max(recent, room.created_at), now, threshold), now)
@@ -197,14 +202,14 @@ def board() -> None:
     if said and not compact:
         if room.ended_at is not None:
             st.markdown("**What students said**")
-        ui.chart(charts.said(said, max(room.created_at, since), now, *axis, marks), "said_line")
+        ui.chart_of("said_line", said_at, partial(charts.said, said, max(room.created_at, since), now, *axis, marks))
     if not room.camera:
         return
     if room.ended_at is None and (notice := ui.pace_notice()):
         st.info(notice, icon=":material/speed:")
     if compact:
         if slots:
-            ui.chart(charts.valence_line(slots, *axis, marks), "pulse_line")
+            ui.chart_of("pulse_line", area_at, partial(charts.valence_line, slots, *axis, marks))
         else:
             st.caption(view.withheld or "The first readings are being gathered.")
         return
@@ -222,9 +227,9 @@ def board() -> None:
         st.markdown("**Expressions over time**")
         ui.legend()
         if slots:
-            ui.chart(charts.area(slots, *axis, marks), "mood_area")
+            ui.chart_of("mood_area", area_at, partial(charts.area, slots, *axis, marks))
             st.markdown("**Valence**", help="The band is what the uncertain readings leave open.")
-            ui.chart(charts.valence_line(slots, *axis, marks), "valence_line")
+            ui.chart_of("valence_line", line_at, partial(charts.valence_line, slots, *axis, marks))
         else:
             st.caption(f"The charts begin when {settings.min_group} students have contributed for a few seconds.")
     if ui.writer().problem:
