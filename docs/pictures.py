@@ -26,7 +26,6 @@ def main() -> None:
             page = b.new_page(browser, viewport)
             page.goto(f"{app.url}/teach")
             page.get_by_role("button", name="Try a demo class").click()
-            page.get_by_role("button", name="I have saved it").click()
             expect(page.get_by_test_id("stVegaLiteChart").nth(2)).to_be_visible()
             page.wait_for_timeout(2500)
             page.screenshot(path=DOCS / f"teach-{size}.png")
