@@ -276,9 +276,10 @@ def _growth(settings: Settings, repeats: int) -> dict[str, Figures]:
         samples = _browser().instructor_page_samples(Path(folder), repeats)
     quarter = max(1, len(samples) // 4)
     results: dict[str, Figures] = {}
-    for name, values in zip(("nodes", "heap_mb"), zip(*samples, strict=True), strict=True):
-        first, last = (statistics.median(part) for part in (values[:quarter], values[-quarter:]))
-        results[f"page_{name}"] = {"first": round(first, 1), "last": round(last, 1), "n": len(values)}
+    for name, unit, values in zip(("nodes", "heap"), ("nodes", "mb"), zip(*samples, strict=True), strict=True):
+        for when, part in (("first", values[:quarter]), ("last", values[-quarter:])):
+            figures = {f"median_{unit}": round(statistics.median(part), 1), f"p95_{unit}": round(max(part), 1)}
+            results[f"page_{name}_{when}"] = {**figures, "n": len(part)}
     return results
 
 
