@@ -17,12 +17,13 @@ from numpy.typing import NDArray
 from fer.boxes import moved
 from fer.classify import Classifier
 from fer.detect import Detector
-from fer.draw import annotate, shrink
+from fer.draw import annotate, jpeg, shrink
 from fer.labels import LABELS, UNCERTAIN
 from fer.photo import as_records, decode, interpret, read_faces
 from fer.types import Crops, Frame, Reading
 
 MOST = 20  # pictures at once
+QUALITY = 92
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ def read(name: str, content: bytes, detector: Detector, classifier: Classifier, 
     frame = decode(content)
     readings, crops = read_faces(frame, detector, classifier, floor)
     small = shrink(frame)
-    return Photo(name, readings, crops, _jpeg(small), small.shape[1] / frame.shape[1])
+    return Photo(name, readings, crops, jpeg(small, QUALITY), small.shape[1] / frame.shape[1])
 
 
 def reread(photo: Photo, classifier: Classifier, floor: float) -> Photo:
@@ -103,7 +104,7 @@ def archive(albums: Albums, left_out: Sequence[str] = ()) -> bytes:
         if left_out:
             packed.writestr("left_out.txt", "\n".join(left_out) + "\n")
         for number, photo in enumerate(photos, 1):
-            packed.writestr(_entry(number, photo.name), _jpeg(annotated(photo)))
+            packed.writestr(_entry(number, photo.name), jpeg(annotated(photo), QUALITY))
     return out.getvalue()
 
 
@@ -111,7 +112,3 @@ def _entry(number: int, name: str) -> str:
     """A name in the archive that is its own and safe to unpack: a picture's may be another's, or a path."""
     plain = re.sub(r"[^\w-]+", "_", Path(name).stem)[:60]
     return f"pictures/{number:02d}-{plain}.jpg"
-
-
-def _jpeg(frame: Frame) -> bytes:
-    return cv2.imencode(".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, 92])[1].tobytes()

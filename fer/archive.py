@@ -4,7 +4,6 @@ import csv
 import io
 import re
 import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,6 +12,7 @@ from pathlib import PurePosixPath
 from PIL import Image
 
 from fer import journal, photo
+from fer.dataset import DAMAGED
 from fer.errors import ImageError, JournalError
 from fer.labels import LABELS
 from fer.store.journals import MAX_ENTRIES
@@ -62,7 +62,7 @@ def unpack(content: bytes) -> Found:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             _refuse(archive.infolist())
             return _unpack(archive)
-    except (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError, OSError, RuntimeError, ValueError) as error:
+    except DAMAGED as error:
         raise JournalError("This is not a ZIP that can be read: it is damaged, or something else.") from error
 
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from fer import leaks
 from fer.detect import Detector
+from fer.draw import png
 from fer.errors import DataError, ImageError
 from fer.labels import LABELS
 from fer.photo import MAX_BYTES, decode, find_faces
@@ -213,7 +214,7 @@ def _write(collection: Collection, out: Path) -> None:
         (out / old).unlink(missing_ok=True)
     for kept in collection.kept:
         (out / kept.path).parent.mkdir(parents=True, exist_ok=True)
-        (out / kept.path).write_bytes(cv2.imencode(".png", kept.face)[1].tobytes())
+        (out / kept.path).write_bytes(png(kept.face))
     faces = [[kept.path.as_posix(), kept.split, kept.label, kept.file] for kept in collection.kept]
     _table(out / "faces.csv", ["face", "split", "label", "file"], faces)
     _table(out / "left_out.csv", ["file", "reason"], collection.left_out)
@@ -247,7 +248,7 @@ def counts(collection: Collection) -> dict[str, Counter[str]]:
 
 
 def _packed(face: Image | None) -> str:
-    return "" if face is None else base64.b64encode(cv2.imencode(".png", face)[1].tobytes()).decode()
+    return "" if face is None else base64.b64encode(png(face)).decode()
 
 
 def _unpacked(text: str) -> Image | None:

@@ -70,6 +70,11 @@ def png(frame: Frame) -> bytes:
     return bytes(cv2.imencode(".png", frame)[1])
 
 
+def jpeg(frame: Frame, quality: int) -> bytes:
+    """The frame as a JPEG file without anything that a camera writes beside it; `quality` is 0..100."""
+    return bytes(cv2.imencode(".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, quality])[1])
+
+
 @lru_cache(maxsize=128)
 def chip(label: str, text: str, height_px: int) -> Rgba:
     """A rounded tag in the colour of `label` with its emoji and `text`.  # (height_px, w, 4) uint8"""

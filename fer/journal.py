@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from fer import draw
 from fer.labels import LABELS
 from fer.types import Entry, Face, Frame
 
@@ -100,4 +101,4 @@ def portrait(frame: Frame, face: Face) -> Frame:
 
 def jpeg(picture: Frame) -> bytes:
     """The picture as a JPEG, without anything that a camera writes beside it."""
-    return cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1].tobytes()
+    return draw.jpeg(picture, JPEG_QUALITY)

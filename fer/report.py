@@ -7,7 +7,6 @@ from html import escape
 from typing import Any
 
 import altair as alt
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,6 +14,7 @@ from fer import charts, signals
 from fer.aggregate import SLOT_S, changes, overall, segments, top, uncertain_share, valence
 from fer.alert import Alarm
 from fer.classify import Card
+from fer.draw import png
 from fer.evaluation import Condition, Mistake
 from fer.labels import EMOJI
 from fer.metrics import Evaluation
@@ -199,7 +199,7 @@ def benchmark(
 
 def _mistake(item: tuple[Mistake, NDArray[np.uint8]]) -> str:
     mistake, image = item
-    picture = base64.b64encode(cv2.imencode(".png", image)[1].tobytes()).decode()
+    picture = base64.b64encode(png(image)).decode()
     said = f"{mistake.reading} {mistake.p:.0%}<br>label: {mistake.label}"
     return f'<figure><img alt="" src="data:image/png;base64,{picture}"><figcaption>{said}</figcaption></figure>'
 

@@ -195,7 +195,7 @@ def own_timeline(readings: Sequence[Reading], at: float) -> None:
         return
     with st.expander("Your own timeline", icon=":material/timeline:"):
         draw_area = partial(charts.area, slots, slots[0].start, None, "minutes")
-        chart_of("own_area", (slots[0].start, slots[-1].start), draw_area)
+        chart_of("student_area", (slots[0].start, slots[-1].start), draw_area)
         st.caption("Only you see it. It is gone when you leave, unless you keep it.")
         text = csv_text(table(slots, slots[0].start))
         st.download_button("Keep it (CSV)", text, "my-timeline.csv", "text/csv", icon=":material/download:")
@@ -407,11 +407,14 @@ def chart(drawn: alt.Chart | alt.LayerChart, key: str) -> None:
 
 
 def chart_of(key: str, version: Hashable, make: Callable[[], alt.Chart | alt.LayerChart]) -> None:
-    """As `chart`, of what `make` draws, which is made anew only for another `version`: drawing takes 30 ms."""
-    drawn: dict[str, tuple[Hashable, Any]] = st.session_state.setdefault("drawn", {})
-    if key not in drawn or drawn[key][0] != version:
-        drawn[key] = version, _taken_apart(make())
-    st.vega_lite_chart(*drawn[key][1], width="stretch", key=key)
+    """As `chart`, of what `make` draws, which is made anew only for another `version`: drawing takes 30 ms.
+
+    What was drawn is kept in the session under a name that begins with `key`.
+    """
+    kept = f"{key}_drawn"
+    if kept not in st.session_state or st.session_state[kept][0] != version:
+        st.session_state[kept] = version, _taken_apart(make())
+    st.vega_lite_chart(*st.session_state[kept][1], width="stretch", key=key)
 
 
 def _taken_apart(drawn: alt.Chart | alt.LayerChart) -> tuple[Any, dict[str, Any]]:

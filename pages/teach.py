@@ -185,7 +185,7 @@ def board() -> None:
         said = ui.store().signals(room.class_id, recent)
         marks = [((marker.at - axis[0]) / 60, marker.text) for marker in ui.store().markers(room.class_id)]
     # Charts are drawn anew when there is a slot to add, each at a second of its own, and when anybody taps or marks.
-    version = (room.code, window, len(marks), len(said), now if room.ended_at else 0)
+    version = (room.code, window, len(marks), len(said))
     area_at, line_at, said_at = ((*version, (now - late) // SLOT_S) for late in (0, 1, 2))
     current = known[-1].mean_probs if view.now and known and now - known[-1].start < 2 * NOW_S else None
     if room.ended_at is None and not muted:
