@@ -321,6 +321,8 @@ def _bench(args: argparse.Namespace, settings: Settings) -> None:
 
     if "live" in args.names:
         return _bench_live(args, settings)
+    if "faces" in args.names:
+        return _bench_faces(args, settings)
     results = bench.run(args.names, settings, args.repeats, args.minutes or 10, args.data)
     if args.json:
         _print_json(results)
@@ -348,6 +350,72 @@ def _bench_live(args: argparse.Namespace, settings: Settings) -> None:
             _print_load(load)
     if args.json:
         _print_json(loads)
+
+
+def _bench_faces(args: argparse.Namespace, settings: Settings) -> None:
+    from fer import contest
+
+    if args.names != ["faces"]:
+        raise FerError("`bench faces` runs alone: it has a table of its own.")
+    if args.data is None:
+        raise FerError("This bench needs faces: name FER2013 with --data.")
+    names = [name for name in (args.detectors or "").split(",") if name]
+    course = contest.course(settings, args.data, args.split, args.photos)
+    found = []
+    for result in contest.run(settings, course, names, args.repeats):
+        if result.reason:
+            print(f"left out: {result.reason}", file=sys.stderr)
+        else:
+            found.append(result)
+    files = _write_found(args.out, found) if args.out else []
+    if args.json:
+        _print_json({one.name: [asdict(figure) for figure in one.figures] for one in found})
+        return
+    _print_found(found)
+    if files:
+        print(f"Written: {', '.join(map(str, files))}")
+
+
+def _print_found(found: list[Any]) -> None:
+    """A row per figure, a column per detector."""
+    if not found:
+        raise FerError("No detector can be made.")
+    print(f"{'':38}" + "".join(f"{one.name:>12}" for one in found) + f"{'of':>8}")
+    group = ""
+    for key, row in _rows(found):
+        if key[0] != group:
+            group = key[0]
+            print(group)
+        figures = next(figure for figure in row if figure)
+        print(f"  {key[1]:36}" + "".join(f"{_shown(figure):>12}" for figure in row) + f"{figures.n:>8}")
+
+
+def _rows(found: list[Any]) -> Iterable[tuple[tuple[str, str], list[Any]]]:
+    """The figures of every detector by (group, name), None where one has none."""
+    of = [{(figure.group, figure.name): figure for figure in one.figures} for one in found]
+    for key in dict.fromkeys(key for figures in of for key in figures):
+        yield key, [figures.get(key) for figures in of]
+
+
+def _shown(figure: Any) -> str:
+    if figure is None:
+        return ""
+    return {"share": f"{figure.value:.1%}", "ms": f"{figure.value:.2f} ms"}.get(figure.unit, f"{figure.value:.1f} ‰")
+
+
+def _write_found(out: Path, found: list[Any]) -> list[Path]:
+    """Write faces.csv and, of each detector, a picture of what it found, missed and made up."""
+    from fer import coverage, draw
+
+    out.mkdir(parents=True, exist_ok=True)
+    with (out / "faces.csv").open("w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file)
+        table.writerow(["detector", "group", "name", "value", "unit", "n"])
+        table.writerows([one.name, *asdict(figure).values()] for one in found for figure in one.figures)
+    pictures = [out / f"{one.name}.png" for one in found]
+    for one, picture in zip(found, pictures, strict=True):
+        picture.write_bytes(draw.png(coverage.sheet(one.examples)))
+    return [out / "faces.csv", *pictures]
 
 
 def _print_load(load: Any) -> None:
@@ -469,9 +537,16 @@ def _parser() -> argparse.ArgumentParser:
 
     bench = commands.add_parser("bench", help="speed and memory on this machine, one thread")
     bench.add_argument(
-        "names", nargs="*", metavar="NAME", help="which to run; default all that print milliseconds; live by itself"
+        "names",
+        nargs="*",
+        metavar="NAME",
+        help="which to run; default all that print milliseconds; live and faces by themselves",
     )
-    bench.add_argument("--data", type=Path, help="FER2013, for the bench journal")
+    bench.add_argument("--data", type=Path, help="FER2013, for the benches journal and faces")
+    bench.add_argument("--split", default="test", help="faces: train, test (PublicTest) or private (PrivateTest)")
+    bench.add_argument("--detectors", metavar="NAME,NAME", help="faces: which; default all that can be made")
+    bench.add_argument("--photos", type=Path, metavar="DIR", help="faces: photographs, in DIR/people and DIR/empty")
+    bench.add_argument("--out", type=Path, metavar="DIR", help="faces: a folder for faces.csv and a picture of each")
     bench.add_argument("--repeats", type=_positive, default=200)
     bench.add_argument("--students", type=_positive, nargs="+", default=[50], help="live: how many, one after another")
     bench.add_argument(

@@ -48,7 +48,7 @@ def run(
     return results
 
 
-def _times(call: Callable[[int], Any], n: int, warm_up: int = 5) -> Figures:
+def times(call: Callable[[int], Any], n: int, warm_up: int = 5) -> Figures:
     """Median and 95th percentile of `n` calls, in milliseconds."""
     for i in range(warm_up):
         call(i)
@@ -69,17 +69,21 @@ def _summary(taken: Sequence[float]) -> Figures:
     }
 
 
-def _scene(width: int = 320, height: int = 240) -> Frame:
-    """A real face (Eileen Collins, NASA, public domain) as a student sits before a camera."""
+def astronaut() -> Frame:
+    """A real face (Eileen Collins, NASA, public domain).  # (512, 512, 3) uint8 BGR"""
     try:
         from skimage import data
     except ImportError:
         raise FerError("This bench needs a face: pip install scikit-image (./setup.sh test does it).") from None
-    picture = np.asarray(data.astronaut())[:384, :, ::-1]
-    return np.ascontiguousarray(cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA))
+    return np.ascontiguousarray(data.astronaut()[:, :, ::-1])
 
 
-def _panned(frame: Frame, i: int) -> Frame:
+def _scene(width: int = 320, height: int = 240) -> Frame:
+    """A face as a student sits before a camera."""
+    return np.ascontiguousarray(cv2.resize(astronaut()[:384], (width, height), interpolation=cv2.INTER_AREA))
+
+
+def panned(frame: Frame, i: int) -> Frame:
     """The frame moved by some pixels and with noise: a student moves, and no two pictures are equal."""
     shift = (round(6 * np.sin(i / 5)), round(3 * np.cos(i / 7)))
     noise = np.random.default_rng(i).integers(0, 6, frame.shape, np.uint8)
@@ -90,12 +94,12 @@ def _analysis(settings: Settings, repeats: int) -> dict[str, Figures]:
     """One analysis in steady state: two a second, so that every second one searches the whole frame."""
     detector, classifier = detect.choose(settings).create(settings), classify.load(settings.model)
     pipeline = Pipeline(detector, classifier, Options.of(settings, classifier.card))
-    frames = [_panned(_scene(), i) for i in range(40)]
+    frames = [panned(_scene(), i) for i in range(40)]
     interval_s = 1 / settings.analyses_per_s
     if not pipeline.analyse(frames[0], 0.0):
         raise FerError("The detector does not find the face of this bench.")
     calls = iter(range(10**9))
-    return {"analysis": _times(lambda i: pipeline.analyse(frames[i % 40], next(calls) * interval_s), repeats)}
+    return {"analysis": times(lambda i: pipeline.analyse(frames[i % 40], next(calls) * interval_s), repeats)}
 
 
 def moved(frame: Frame, at: float) -> Frame:
@@ -141,16 +145,16 @@ def _steadiness(settings: Settings, repeats: int) -> dict[str, Figures]:
 def _searches(settings: Settings, repeats: int) -> dict[str, Figures]:
     """A full search, and one around a known face, by each detector that can be made here."""
     results: dict[str, Figures] = {}
-    frames = [_panned(_scene(), i) for i in range(40)]
+    frames = [panned(_scene(), i) for i in range(40)]
     for name, make in detect.DETECTORS.items():
         try:
             detector = make(settings)
         except FerError:
             continue
-        results[f"search_{name}"] = _times(lambda i, d=detector: detect.search(d, frames[i % 40]), repeats)  # type: ignore[misc]
+        results[f"search_{name}"] = times(lambda i, d=detector: detect.search(d, frames[i % 40]), repeats)  # type: ignore[misc]
         known = detect.search(detector, frames[0])[:1]
         around = lambda i, d=detector, k=known: detect.search_around(d, frames[i % 40], k)  # noqa: E731
-        results[f"around_{name}"] = _times(around, repeats)
+        results[f"around_{name}"] = times(around, repeats)
     return results
 
 
@@ -158,7 +162,7 @@ def _classifier(settings: Settings, repeats: int) -> dict[str, Figures]:
     classifier = classify.load(settings.model)
     crops = np.random.default_rng(0).integers(0, 256, (8, CROP_PX, CROP_PX, 1), np.uint8)
     return {
-        f"classify_{n}": _times(lambda _, faces=crops[:n]: classifier.probs(faces), repeats)  # type: ignore[misc]
+        f"classify_{n}": times(lambda _, faces=crops[:n]: classifier.probs(faces), repeats)  # type: ignore[misc]
         for n in (1, 8)
     }
 
@@ -192,7 +196,7 @@ def _query(settings: Settings, repeats: int) -> dict[str, Figures]:
             store.latest(room.class_id, end - 10)
             store.slots(room.class_id, 0.0)
 
-        return {"instructor_query": _times(ask, min(repeats, 20), warm_up=1)}
+        return {"instructor_query": times(ask, min(repeats, 20), warm_up=1)}
 
 
 def live(

@@ -54,6 +54,23 @@ def heat(crop: Crops, change: NDArray[np.float32], side_px: int = 240) -> Frame:
     return np.asarray((1 - share) * grey + share * tint, np.uint8)
 
 
+def captioned(frame: Frame, text: str) -> Frame:
+    """A copy of the frame with `text`, small and white, upon its lower edge."""
+    image = Image.fromarray(np.ascontiguousarray(frame[:, :, ::-1]))
+    ImageDraw.Draw(image).text((3, frame.shape[0] - 2), text, "white", ImageFont.load_default(11), anchor="lb")
+    return np.ascontiguousarray(np.asarray(image)[:, :, ::-1])
+
+
+def sheet(tiles: Sequence[Frame], columns: int) -> Frame:
+    """Tiles of one size, one at least, in rows of so many; what is left of the last row is black."""
+    height, width = tiles[0].shape[:2]
+    out = np.zeros((-(-len(tiles) // columns) * height, columns * width, 3), np.uint8)
+    for i, tile in enumerate(tiles):
+        y, x = i // columns * height, i % columns * width
+        out[y : y + height, x : x + width] = tile
+    return out
+
+
 def paste(frame: Frame, picture: Rgba, x: int, y: int) -> None:
     """Lay `picture` upon the frame at (x, y), moved so that as much as fits is within; in place."""
     height, width = frame.shape[:2]

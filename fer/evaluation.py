@@ -3,19 +3,19 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fer import leaks, metrics, robustness
+from fer import leaks, metrics, robustness, scenes
 from fer.classify import Classifier
+from fer.coverage import covers
 from fer.dataset import Dataset, majority
 from fer.detect import Detector, search
 from fer.labels import LABELS
 from fer.pipeline import cut
 from fer.preprocess import CROP_PX, crop
 from fer.smoothing import correct
-from fer.types import Crops, Face, Frame
+from fer.types import Crops, Face
 
 WHOLE = Face((0.0, 0.0, float(CROP_PX), float(CROP_PX)), 1.0)
 
@@ -150,9 +150,9 @@ def audit(classifier: Classifier, test: Dataset, train: Dataset) -> Audit:
 class Finding:
     """What a detector makes of faces pasted at `side_px` into a grey 320×240 frame.
 
-    `found` is the share of `n` faces of which it found one box at least that overlaps the face; `scale` and
-    `dy` are the medians by which `preprocess.crop` would have to scale and shift its boxes to frame the face
-    as FER2013 does. `direct` and `through` are the accuracies on the found faces, classified as they are and
+    `found` is the share of `n` faces of which it found one box at least that covers the face (`coverage.covers`);
+    `scale` and `dy` are the medians by which `preprocess.crop` would have to scale and shift its boxes to frame the
+    face as FER2013 does. `direct` and `through` are the accuracies on the found faces, classified as they are and
     through detection and crop.
     """
 
@@ -171,12 +171,12 @@ def finding(detector: Detector, classifier: Classifier, data: Dataset, side_px: 
     rows = rng.permutation(len(data))[:most]
     kept, fits, found_crops = [], [], []
     for row in rows:
-        frame, whole = _paste(data.images[row], side_px, rng)
-        face = next((f for f in search(detector, frame) if _covers(f, whole)), None)
+        scene = scenes.paste(data.images[row], side_px, rng)
+        face = next((f for f in search(detector, scene.frame) if covers(f, scene.face)), None)
         if face is not None:
             kept.append(row)
-            fits.append((side_px / face.side_px, (_middle_y(whole) - _middle_y(face)) / face.side_px))
-            found_crops.append(cut(frame, [face], detector))
+            fits.append((side_px / face.side_px, (_middle_y(scene.face) - _middle_y(face)) / face.side_px))
+            found_crops.append(cut(scene.frame, [face], detector))
     if not kept:
         return Finding(side_px, len(rows), 0.0, 0.0, 0.0, 0.0, 0.0)
     labels, (scale, dy) = data.labels[kept], np.median(fits, axis=0)
@@ -184,21 +184,6 @@ def finding(detector: Detector, classifier: Classifier, data: Dataset, side_px: 
     through = classifier.probs(np.concatenate(found_crops)).argmax(1) == labels
     figures = (len(kept) / len(rows), float(scale), float(dy), float(direct.mean()), float(through.mean()))
     return Finding(side_px, len(rows), *figures)
-
-
-def _paste(image: NDArray[np.uint8], side_px: int, rng: np.random.Generator) -> tuple[Frame, Face]:
-    """A grey frame with the image somewhere in it, and where."""
-    frame = np.full((240, 320, 3), 128, np.uint8)
-    x, y = int(rng.integers(0, 321 - side_px)), int(rng.integers(0, 241 - side_px))
-    how = cv2.INTER_AREA if side_px < CROP_PX else cv2.INTER_CUBIC
-    frame[y : y + side_px, x : x + side_px] = cv2.resize(image, (side_px, side_px), interpolation=how)[:, :, None]
-    return frame, Face((float(x), float(y), float(x + side_px), float(y + side_px)), 1.0)
-
-
-def _covers(face: Face, whole: Face) -> bool:
-    """Whether the middle of the box lies in the face."""
-    x, y = (face.xyxy[0] + face.xyxy[2]) / 2, _middle_y(face)
-    return whole.xyxy[0] < x < whole.xyxy[2] and whole.xyxy[1] < y < whole.xyxy[3]
 
 
 def _middle_y(face: Face) -> float:

@@ -14,17 +14,19 @@ Images: TypeAlias = NDArray[np.uint8]  # (n, 48, 48) uint8
 Change: TypeAlias = Callable[[NDArray[np.uint8], int], NDArray[np.uint8]]  # one face and its number → the face changed
 
 
-def _dark(image: NDArray[np.uint8], number: int) -> NDArray[np.uint8]:
-    """A quarter of the light, and the noise that a camera adds to it."""
-    return _noisy_by(np.asarray(image / 4, np.float32), 4.0, number)
+def darkened(image: NDArray[np.uint8], light: float, number: int) -> NDArray[np.uint8]:
+    """The share `light` of the light, and the noise that a camera adds to it; `number` draws it.  # (h, w) uint8"""
+    return _noisy_by(np.asarray(image * light, np.float32), 4.0, number)
 
 
-def _blurred(image: NDArray[np.uint8], number: int) -> NDArray[np.uint8]:
-    return np.asarray(cv2.GaussianBlur(image, (0, 0), 1.5), np.uint8)
+def blurred(image: NDArray[np.uint8], sigma_px: float) -> NDArray[np.uint8]:
+    """Out of focus, by a Gaussian.  # (h, w) uint8"""
+    return np.asarray(cv2.GaussianBlur(image, (0, 0), sigma_px), np.uint8)
 
 
-def _jpeg(image: NDArray[np.uint8], number: int) -> NDArray[np.uint8]:
-    encoded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 30])[1]
+def compressed(image: NDArray[np.uint8], number: int, quality: int = 30) -> NDArray[np.uint8]:
+    """As a JPEG of this quality, 0..100, shows it; the same for every `number`.  # (h, w) uint8"""
+    encoded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
     return np.asarray(cv2.imdecode(encoded, cv2.IMREAD_GRAYSCALE), np.uint8)
 
 
@@ -59,9 +61,9 @@ def _masked(image: NDArray[np.uint8], number: int) -> NDArray[np.uint8]:
 
 CONDITIONS: Mapping[str, Change] = MappingProxyType(
     {
-        "low light": _dark,
-        "blur": _blurred,
-        "JPEG quality 30": _jpeg,
+        "low light": lambda image, number: darkened(image, 0.25, number),
+        "blur": lambda image, _: blurred(image, 1.5),
+        "JPEG quality 30": compressed,
         "noise": _noisy,
         "turned by 15°": _turned,
         "24-pixel face": _small,

@@ -24,6 +24,7 @@ GROUPS = (
         "draw",
         "mask",
         "robustness",
+        "scenes",
         "leaks",
         "alert",
         "demo",
@@ -38,6 +39,7 @@ GROUPS = (
     ),
     ("dataset", "detect", "classify", "track", "store", "rtc"),
     (
+        "coverage",
         "evaluation",
         "pipeline",
         "photo",
@@ -59,7 +61,7 @@ GROUPS = (
     ("ui_photo", "ui_classes", "ui_keeper"),
     ("ui_journal",),
     ("fuzz", "load"),
-    ("bench", "__main__"),
+    ("bench", "contest", "__main__"),
 )
 LEVEL = {module: level for level, group in enumerate(GROUPS) for module in group}
 SOURCES = sorted(path for path in (ROOT / "fer").rglob("*.py") if path != ROOT / "fer" / "__init__.py")
