@@ -81,24 +81,24 @@ def run(settings: Settings, course: Course, names: Sequence[str] = (), repeats: 
         yield Found(name, (*figures, *times(detector, settings, repeats)), tuple(examples))
 
 
-def measure(detector: Detector, course: Course, n_empty: int = N_EMPTY) -> tuple[list[Figure], list[Example]]:
+def measure(detector: Detector, course: Course) -> tuple[list[Figure], list[Example]]:
     """Everything but the time: recall, fit, false faces, agreement with YuNet."""
     trials = list(coverage.trials(detector, course.images))
     base = next(trial.found for trial in trials if trial.condition is scenes.BASE)
     figures = [*coverage.recalls(trials), *coverage.by_luma(course.images, base)]
     figures += [] if course.yaws is None else coverage.by_yaw(course.yaws, base)
     examples = [example for trial in trials for example in trial.examples]
-    for more, seen in _on_pictures(detector, course, n_empty):
+    for more, seen in _on_pictures(detector, course):
         figures += more
         examples += seen
     return figures, examples
 
 
-def _on_pictures(detector: Detector, course: Course, n_empty: int) -> Iterator[tuple[list[Figure], list[Example]]]:
+def _on_pictures(detector: Detector, course: Course) -> Iterator[tuple[list[Figure], list[Example]]]:
     """False faces and agreement: as a stream is searched, and as the photo page searches."""
     stream = partial(detect.search, detector)
     page = partial(photo.find_faces, detector=detector)
-    yield coverage.false_faces(stream, scenes.empty(n_empty), "samples")
+    yield coverage.false_faces(stream, scenes.empty(N_EMPTY), "samples")
     if course.empty:
         yield coverage.false_faces(stream, _cuts(course.empty), "cut from photographs")
         yield coverage.false_faces(page, (frame for _, frame in _frames(course.empty)), "photo page")
