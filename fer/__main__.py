@@ -1,4 +1,4 @@
-"""python -m fer predict | analyze | train | evaluate | audit | compare | faces | dataset | bench | fetch"""
+"""python -m fer COMMAND: read, train, evaluate and measure; `--help` lists the commands."""
 
 import argparse
 import csv
@@ -163,6 +163,33 @@ def _training() -> Any:
     from fer import training
 
     return training
+
+
+def _train_detector(args: argparse.Namespace, settings: Settings) -> None:
+    _training()
+    from fer import classify, dataset, tiny_training
+
+    folders = args.backgrounds or [folder for folder in tiny_training.FOLDERS if folder.is_dir()]
+    if not folders:
+        raise FerError("There are no backgrounds: name folders of pictures without faces with --backgrounds.")
+    data, held = dataset.load(args.data, "train"), dataset.load(args.data, "test")
+    _say_skipped(data.skipped + held.skipped)
+    around = tiny_training.surroundings(folders, settings.yunet_model)
+    print(f"{len(data)} faces; {len(around.photographs)} pictures to stand before, {len(around.stamps)} things beside.")
+    recipe = tiny_training.Recipe(
+        rounds=args.rounds,
+        steps=args.steps,
+        batch_size=args.batch_size,
+        max_lr=args.max_lr,
+        seed=args.seed,
+        precision=args.precision,
+        start=str(args.start or ""),
+    )
+    card = tiny_training.train(
+        data, held, around, recipe, args.out, settings.yunet_model, classify.load(settings.model)
+    )
+    found = ", ".join(f"{one['found']:.1%} of {one['side_px']} px" for one in card.metrics["found"])
+    print(f"{args.out}.tflite: floor {card.floor}, finds {found}")
 
 
 def _compare(args: argparse.Namespace, settings: Settings) -> None:
@@ -494,6 +521,21 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--seed", type=int, default=1)
     train.add_argument("--precision", choices=("bfloat16", "float32"), default="bfloat16")
     train.set_defaults(run=_train)
+
+    detector = commands.add_parser("train-detector", help="train our own face detector, on FER2013")
+    detector.add_argument("--data", type=Path, required=True, help="the zip, an unpacked Kaggle folder, or fer2013.csv")
+    detector.add_argument(
+        "--backgrounds", type=Path, nargs="+", metavar="DIR", help="face-free pictures; default Debian's"
+    )
+    detector.add_argument("--out", type=Path, required=True, help="models/detectors/NAME, without an ending")
+    detector.add_argument("--rounds", type=_positive, default=8, help="after each, mistakes are added to the lessons")
+    detector.add_argument("--steps", type=_positive, default=2500, help="batches in a round")
+    detector.add_argument("--batch-size", type=_positive, default=32)
+    detector.add_argument("--max-lr", type=_rate, default=3e-3, help="the highest learning rate of the cycle")
+    detector.add_argument("--start", type=Path, metavar="KERAS", help="begin with the weights of this detector")
+    detector.add_argument("--seed", type=int, default=1)
+    detector.add_argument("--precision", choices=("bfloat16", "float32"), default="bfloat16")
+    detector.set_defaults(run=_train_detector)
 
     evaluate = commands.add_parser("evaluate", help="the figures of a model on labelled faces")
     evaluate.add_argument("--data", type=Path, required=True, help="the zip, an unpacked Kaggle folder, or fer2013.csv")

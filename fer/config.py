@@ -94,7 +94,16 @@ class Settings:
         "FER_MODEL", ROOT / "models" / "classmood48", Path, "The model: a path to its .tflite, with its card beside it"
     )
     detector: str = _setting(
-        "FER_DETECTOR", "auto", str, "The face detector: yunet, cascade, or auto (yunet where its file is at hand)"
+        "FER_DETECTOR",
+        "auto",
+        str,
+        "The face detector: tiny (our own), yunet, cascade, or auto (the first of them that can be used)",
+    )
+    tiny_model: Path = _setting(
+        "FER_TINY_MODEL",
+        ROOT / "models" / "detectors" / "tiny",
+        Path,
+        "Our own face detector: a path to its .tflite without the ending, with its card beside it",
     )
     yunet_model: Path = _setting(
         "FER_YUNET_MODEL", YUNET_FILE, Path, "YuNet's .onnx file; default the one that ./setup.sh run fetched"

@@ -18,6 +18,7 @@ import numpy as np
 from fer.boxes import moved, suppress
 from fer.config import Settings
 from fer.errors import ModelError
+from fer.tiny import Tiny
 from fer.types import Face, Frame
 
 log = logging.getLogger(__name__)
@@ -138,7 +139,7 @@ class PerThread:
         return detector
 
 
-DETECTORS: dict[str, Callable[[Settings], Detector]] = {"yunet": YuNet, "cascade": Cascade}
+DETECTORS: dict[str, Callable[[Settings], Detector]] = {"tiny": Tiny, "yunet": YuNet, "cascade": Cascade}
 
 
 @dataclass(frozen=True)

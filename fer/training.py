@@ -117,7 +117,7 @@ class FusedBatchNormalization(layers.BatchNormalization):  # type: ignore[misc]
 
 def residual(x: Any, recipe: Recipe, policy: Any) -> Any:
     """A stem and five residual blocks (He et al. 2016)."""
-    x = _conv(x, 32, 3, 2, policy)
+    x = conv(x, 32, 3, 2, policy)
     for widths, stride in BLOCKS:
         x = _residual(x, widths * recipe.width, stride, policy)
     return layers.GlobalAveragePooling2D(dtype=policy)(x)
@@ -137,10 +137,10 @@ def build(recipe: Recipe, body: Body = residual, both_heads: bool = True, portab
     # The heads stay in float32: a softmax in 8 bits of mantissa cannot tell 0.996 from 1.
     heads = {name: layers.Dense(len(LABELS), activation="softmax", dtype="float32", name=name)(x) for name in HEADS}
     model = keras.Model(image, heads if both_heads else {HEADS[0]: heads[HEADS[0]]}, name="classmood")
-    return _with_plain_layers(model) if portable else model
+    return with_plain_layers(model) if portable else model
 
 
-def _with_plain_layers(model: keras.Model) -> keras.Model:
+def with_plain_layers(model: keras.Model) -> keras.Model:
     """The same network without layers of our own, so that its file opens wherever Keras is."""
 
     def plain(layer: Any) -> Any:
@@ -153,17 +153,18 @@ def _with_plain_layers(model: keras.Model) -> keras.Model:
     return copy
 
 
-def _conv(x: Any, channels: int, kernel: int, stride: int, policy: Any, relu: bool = True) -> Any:
+def conv(x: Any, channels: int, kernel: int, stride: int, policy: Any, relu: bool = True) -> Any:
+    """A convolution with batch normalisation (Ioffe & Szegedy 2015) and, unless told otherwise, a rectifier."""
     x = layers.Conv2D(channels, kernel, stride, "same", use_bias=False, dtype=policy)(x)
     x = FusedBatchNormalization(dtype=policy)(x)
     return layers.ReLU(dtype=policy)(x) if relu else x
 
 
 def _residual(x: Any, channels: int, stride: int, policy: Any) -> Any:
-    y = _conv(x, channels, 3, stride, policy)
-    y = _conv(y, channels, 3, 1, policy, relu=False)
+    y = conv(x, channels, 3, stride, policy)
+    y = conv(y, channels, 3, 1, policy, relu=False)
     if stride > 1 or x.shape[-1] != channels:
-        x = _conv(x, channels, 1, stride, policy, relu=False)
+        x = conv(x, channels, 1, stride, policy, relu=False)
     return layers.ReLU(dtype=policy)(layers.Add(dtype=policy)([x, y]))
 
 
@@ -399,7 +400,7 @@ def export(
     """
     out.parent.mkdir(parents=True, exist_ok=True)
     balance_head(model, validation)
-    _save(model, out.with_suffix(".keras"))
+    save(model, out.with_suffix(".keras"))
     draft = classify.Card(
         name=out.name,
         labels=list(LABELS),
@@ -460,7 +461,7 @@ def balance_head(model: keras.Model, validation: Dataset) -> None:
     model.get_layer(HEADS[0]).set_weights([weights, (bias + shift - shift.mean()).astype(np.float32)])
 
 
-def _save(model: keras.Model, path: Path) -> None:
+def save(model: keras.Model, path: Path) -> None:
     """Write a `.keras` file with MANTISSA_BITS of each weight, packed: half the size, opened by any Keras 3."""
     unit = np.uint32(1 << (23 - MANTISSA_BITS))
     rounded = [(w.astype(np.float32).view(np.uint32) + unit // 2) // unit * unit for w in model.get_weights()]
@@ -473,18 +474,31 @@ def _save(model: keras.Model, path: Path) -> None:
     packed.replace(path)
 
 
-def to_litert(model: keras.Model, int8: bool) -> bytes:
-    """The model as LiteRT, by way of a SavedModel: it keeps the names of the heads in its signature."""
+def to_litert(
+    model: keras.Model,
+    int8: bool,
+    shape: tuple[int, ...] = (CROP_PX, CROP_PX, 1),
+    seen: NDArray[np.uint8] | None = None,
+) -> bytes:
+    """The model, for inputs of `shape`, as LiteRT, by way of a SavedModel: it keeps its outputs' names in a signature.
+
+    With `int8` its weights are, and what it computes as well where `seen` (n, *shape) shows what that looks like:
+    such a model takes uint8 and answers in int8.
+    """
     import tensorflow as tf
 
     folder = Path(tempfile.mkdtemp(prefix="fer-export-"))
     try:
         archive = keras.export.ExportArchive()
         archive.track(model)
-        archive.add_endpoint("serve", model.call, input_signature=[tf.TensorSpec((1, CROP_PX, CROP_PX, 1), tf.float32)])
+        archive.add_endpoint("serve", model.call, input_signature=[tf.TensorSpec((1, *shape), tf.float32)])
         archive.write_out(str(folder), verbose=False)
         converter = tf.lite.TFLiteConverter.from_saved_model(str(folder), signature_keys=["serve"])
         converter.optimizations = [tf.lite.Optimize.DEFAULT] if int8 else []
+        if seen is not None:
+            converter.representative_dataset = lambda: ({"inputs": one[None].astype(np.float32)} for one in seen)
+            converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+            converter.inference_input_type, converter.inference_output_type = tf.uint8, tf.int8
         return bytes(converter.convert())
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -36,6 +36,8 @@ GROUPS = (
         "governor",
         "personal",
         "vault",
+        "tiny",
+        "lessons",
     ),
     ("dataset", "detect", "classify", "track", "store", "rtc"),
     (
@@ -48,6 +50,7 @@ GROUPS = (
         "collect",
         "video",
         "training",
+        "tiny_training",
         "report",
         "zoo",
         "health",
@@ -112,7 +115,7 @@ def test_imports_go_down_the_list(path: Path):
     [
         ("streamlit", {"ui", "ui_photo", "ui_classes", "ui_keeper", "ui_journal", "bench"}),
         ("streamlit_webrtc", {"live"}),
-        ("keras", {"training", "zoo"}),
+        ("keras", {"training", "tiny_training", "zoo"}),
         ("tensorflow", {"training"}),
         ("av", {"live", "video", "fuzz", "rtc", "peers"}),
         ("aiortc", {"live", "rtc", "peers", "load"}),
@@ -126,7 +129,9 @@ def test_a_large_library_is_the_affair_of_one_module(library: str, allowed: set[
     assert users <= allowed
 
 
-@pytest.mark.parametrize("path", [path for path in SOURCES if _module(path) not in {"training", "zoo"}], ids=_ids)
+@pytest.mark.parametrize(
+    "path", [path for path in SOURCES if _module(path) not in {"training", "tiny_training", "zoo"}], ids=_ids
+)
 def test_only_training_loads_a_training_library_when_it_is_imported(path: Path):
     loaded = {name.split(".")[0] for name in _at_import(_tree(path))}
     assert not loaded & {"keras", "tensorflow", "torch", "jax"}

@@ -197,13 +197,20 @@ def test_the_largest_face_comes_first():
     assert [face.side_px for face in search(fake, np.zeros((240, 320, 3), np.uint8))] == [90, 60, 30]
 
 
-def test_auto_takes_the_best_detector_without_a_word(yunet_path: Path):
-    assert choose(Settings(yunet_model=yunet_path)) == Choice("yunet")
+def test_auto_takes_our_own_detector_without_a_word():
+    assert choose(Settings()) == Choice("tiny")
+
+
+def test_auto_takes_the_next_detector_with_a_notice_where_ours_cannot_be_used(tmp_path: Path, yunet_path: Path):
+    choice = choose(Settings(tiny_model=tmp_path / "none", yunet_model=yunet_path))
+    assert choice.name == "yunet" and "yunet" in choice.notice and "The detector's card" in choice.reason
 
 
 @pytest.mark.parametrize("content", [None, b"", b"not a network" * 99])
-def test_auto_falls_back_to_the_cascade_with_a_notice_where_yunet_cannot_be_used(tmp_path: Path, content: bytes | None):
-    settings = Settings(yunet_model=tmp_path / "yunet.onnx")
+def test_auto_falls_back_to_the_cascade_with_a_notice_where_no_network_can_be_used(
+    tmp_path: Path, content: bytes | None
+):
+    settings = Settings(tiny_model=tmp_path / "none", yunet_model=tmp_path / "yunet.onnx")
     if content is not None:
         settings.yunet_model.write_bytes(content)
     choice = choose(settings)
@@ -218,7 +225,7 @@ def test_a_detector_that_is_asked_for_by_name_is_not_replaced(tmp_path: Path):
 
 
 def test_a_detector_that_there_is_not_is_refused_by_name():
-    with pytest.raises(ModelError, match=r"There is no detector 'dlib'; there are auto, yunet, cascade\."):
+    with pytest.raises(ModelError, match=r"There is no detector 'dlib'; there are auto, tiny, yunet, cascade\."):
         choose(Settings(detector="dlib"))
 
 

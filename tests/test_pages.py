@@ -528,6 +528,7 @@ def test_the_model_page_says_where_the_best_detector_is_missing(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("FER_DETECTOR", "auto")
+    monkeypatch.setenv("FER_TINY_MODEL", str(tmp_path / "missing"))
     monkeypatch.setenv("FER_YUNET_MODEL", str(tmp_path / "missing.onnx"))
     assert "misses more of them" in texts(open_page("model"))
 

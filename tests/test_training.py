@@ -101,7 +101,7 @@ def test_a_portable_network_reads_as_the_one_it_was_made_of(tmp_path: Path) -> N
     assert not any(isinstance(layer, training.FusedBatchNormalization) for layer in portable.layers)
     x = data.images[..., None].astype(np.float32)
     np.testing.assert_allclose(model(x)["fer2013"], portable(x)["fer2013"], atol=1e-5)
-    training._save(portable, tmp_path / "kept.keras")
+    training.save(portable, tmp_path / "kept.keras")
     kept = keras.models.load_model(tmp_path / "kept.keras")
     np.testing.assert_allclose(kept(x)["fer2013"], portable(x)["fer2013"], atol=1e-6)
     np.testing.assert_allclose(kept(x)["fer2013"], model(x)["fer2013"], atol=2e-3)
