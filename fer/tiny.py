@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field
+import math
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from fer.boxes import iou, moved
 from fer.config import Settings
 from fer.errors import ModelError
 from fer.types import Face, Frame
 
 Floats = NDArray[np.float32]
+Grey = NDArray[np.uint8]  # (H, W) uint8
 
 
 @dataclass(frozen=True)
@@ -31,13 +34,17 @@ PAD_PX = 32  # the sides of what the network sees are multiples of it, so that e
 MOST_NETS = 6  # of a detector, one for each size of frame
 MOST_CELLS = 400  # of a map: more are no faces but a pattern
 OVERLAP = 0.4  # the intersection over union from which two boxes are of one face
+HINT, SURE = 0.3, 0.8  # what is surer than a hint, and not yet sure, is looked at again
+LOOK_PX, LOOK_SCALE = 128, 2.0  # the second look: at so many pixels, and of so many sides of the face
+MOST_LOOKS = 16  # of a frame
+UNSEEN = 0.02  # how sure the second look is of a face that it does not see
 
 
 @dataclass(frozen=True)
 class Card:
     """What has to be known of the network to use it: it travels beside the weights as JSON.
 
-    Cells less sure than `floor` see nothing. `crop_scale` and `crop_dy` are what the Detector protocol says.
+    What is less sure than `floor` is no face. `crop_scale` and `crop_dy` are what the Detector protocol says.
     """
 
     floor: float
@@ -108,17 +115,37 @@ class Tiny:
             raise ModelError(f"The detector is not a network of this project: {str(error).splitlines()[0]}") from error
 
     def detect(self, frame: Frame, min_face_px: float = 0.0) -> list[Face]:
-        grey = cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY) if frame.ndim == 3 else frame
+        """Faces of (H, W, 3) BGR or (H, W) grey: a sure one at the first look, others by the mean of two."""
+        grey = np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY) if frame.ndim == 3 else frame, np.uint8)
+        hints = [face for face in self._look(grey) if face.side_px >= min_face_px]
+        seen = [self._again(grey, face) if face.score < SURE else face for face in hints[:MOST_LOOKS]]
+        return [face for face in seen if face.score >= self._floor]
+
+    def _look(self, grey: Grey) -> list[Face]:
+        """What may be a face, the surest first."""
         down, right = (-side % PAD_PX for side in grey.shape)
         if down or right:
-            grey = cv2.copyMakeBorder(grey, 0, down, 0, right, cv2.BORDER_REPLICATE)
-        boxes, scores, points = self._net(grey.shape[1], grey.shape[0]).run(np.asarray(grey, np.uint8), self._floor)
+            grey = np.asarray(cv2.copyMakeBorder(grey, 0, down, 0, right, cv2.BORDER_REPLICATE), np.uint8)
+        boxes, scores, points = self._net(grey.shape[1], grey.shape[0]).run(grey, HINT)
         if not len(boxes):
             return []
         corner_and_size = np.column_stack([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]])
         kept = np.ravel(cv2.dnn.NMSBoxes(corner_and_size.tolist(), scores.tolist(), 0.0, OVERLAP))
-        faces = [_face(boxes[i].tolist(), float(scores[i]), points[i].tolist()) for i in kept]
-        return [face for face in faces if face.side_px >= min_face_px]
+        return [_face(boxes[i].tolist(), float(scores[i]), points[i].tolist()) for i in kept]
+
+    def _again(self, grey: Grey, face: Face) -> Face:
+        """The face as two looks see it on average: the second is at its surroundings in another size, mirrored."""
+        x, y = ((a + b) / 2 for a, b in zip(face.xyxy[:2], face.xyxy[2:], strict=True))
+        reach = LOOK_SCALE * face.side_px / 2
+        left, top = max(0, int(x - reach)), max(0, int(y - reach))
+        part = grey[top : max(top + 1, int(y + reach)), left : max(left + 1, int(x + reach))]
+        scale = LOOK_PX / max(part.shape)
+        width, height = (max(1, round(scale * side)) for side in part.shape[::-1])
+        how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+        mirrored = np.asarray(cv2.resize(part, (width, height), interpolation=how)[:, ::-1], np.uint8)
+        looks = (moved(_mirrored(other, width), 1 / scale, left, top) for other in self._look(mirrored))
+        other = next((one for one in looks if iou(one.xyxy, face.xyxy) > OVERLAP), None)
+        return _mean(face, other) if other else replace(face, score=_between(face.score, UNSEEN))
 
     def _net(self, width: int, height: int) -> "_Net":
         if (size := (width, height)) not in self._nets:
@@ -126,6 +153,26 @@ class Tiny:
                 self._nets.pop(next(iter(self._nets)))
             self._nets[size] = _Net(self._wiring, width, height)
         return self._nets[size]
+
+
+def _mirrored(face: Face, width: int) -> Face:
+    x1, y1, x2, y2 = face.xyxy
+    assert face.eyes is not None
+    right, left = ((width - x, y) for x, y in face.eyes)
+    return Face((width - x2, y1, width - x1, y2), face.score, (left, right))
+
+
+def _mean(one: Face, other: Face) -> Face:
+    assert one.eyes is not None and other.eyes is not None
+    x1, y1, x2, y2 = ((a + b) / 2 for a, b in zip(one.xyxy, other.xyxy, strict=True))
+    left, right = (((a + c) / 2, (b + d) / 2) for (a, b), (c, d) in zip(one.eyes, other.eyes, strict=True))
+    return Face((x1, y1, x2, y2), _between(one.score, other.score), (left, right))
+
+
+def _between(one: float, other: float) -> float:
+    """The probability half way between two, by their logarithms of odds."""
+    odds = math.sqrt(one / (1 - one) * other / (1 - other))
+    return odds / (1 + odds)
 
 
 def _face(box: list[float], score: float, points: list[float]) -> Face:
@@ -179,7 +226,7 @@ class _Net:
         cells = np.flatnonzero(raw[:, 0] >= zero + np.log(floor / (1 - floor)) / scale)
         if len(cells) > MOST_CELLS:
             cells = cells[np.argsort(-raw[cells, 0].astype(int), kind="stable")[:MOST_CELLS]]
-        scores = 1 / (1 + np.exp(-scale * (raw[cells, 0].astype(np.float32) - zero)))
+        scores = 1 / (1 + np.exp(-np.minimum(scale * (raw[cells, 0].astype(np.float32) - zero), 15.0)))
         middles = (np.column_stack([cells % columns, cells // columns]) + 0.5) * level.stride
         sides = np.exp(self._numbers("sides", level, cells)) * level.stride
         boxes = np.column_stack([middles - sides[:, :2], middles + sides[:, 2:]])
