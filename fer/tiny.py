@@ -36,7 +36,7 @@ MOST_CELLS = 400  # of a map: more are no faces but a pattern
 OVERLAP = 0.4  # the intersection over union from which two boxes are of one face
 HINT, SURE = 0.3, 0.8  # what is surer than a hint, and not yet sure, is looked at again
 LOOK_PX, LOOK_SCALE = 128, 2.0  # the second look: at so many pixels, and of so many sides of the face
-MOST_LOOKS = 16  # of a frame
+MOST_LOOKS = 32  # of a frame: at 0.3 ms each
 UNSEEN = 0.02  # how sure the second look is of a face that it does not see
 
 
@@ -117,9 +117,10 @@ class Tiny:
     def detect(self, frame: Frame, min_face_px: float = 0.0) -> list[Face]:
         """Faces of (H, W, 3) BGR or (H, W) grey: a sure one at the first look, others by the mean of two."""
         grey = np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY) if frame.ndim == 3 else frame, np.uint8)
-        hints = [face for face in self._look(grey) if face.side_px >= min_face_px]
-        seen = [self._again(grey, face) if face.score < SURE else face for face in hints[:MOST_LOOKS]]
-        return [face for face in seen if face.score >= self._floor]
+        hints = self._look(grey)
+        sure = sum(face.score >= SURE for face in hints)  # they come first
+        seen = hints[:sure] + [self._again(grey, face) for face in hints[sure : sure + MOST_LOOKS]]
+        return [face for face in seen if face.score >= self._floor and face.side_px >= min_face_px]
 
     def _look(self, grey: Grey) -> list[Face]:
         """What may be a face, the surest first."""
