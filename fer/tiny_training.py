@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from fer import classify, evaluation, lessons, tiny
 from fer.classify import Classifier
 from fer.dataset import Dataset
-from fer.detect import Detector, search
 from fer.errors import DataError, ModelError
 from fer.lessons import LESSON_PX, Faces, Floats, Grey, Surroundings
 from fer.preprocess import CROP_PX
@@ -349,7 +348,7 @@ def export(
     card = tiny.Card(LEAST_FLOOR, 1.0, 0.0, model.count_params(), data, made, {}, files, rounds)
     rng = np.random.default_rng(recipe.seed)
     views = [lessons.empty(seen, rng) for _ in range(VIEWS)]
-    card = replace(card, floor=_floor(Tiny.of(content, replace(card, floor=0.1)), views))
+    card = replace(card, floor=_floor(Tiny.of(content, card), views))
     fit = evaluation.finding(Tiny.of(content, card), judge, learned, 96)
     card = replace(card, crop_scale=round(fit.scale, 3) or 1.0, crop_dy=round(fit.dy, 3))
     found = [asdict(evaluation.finding(Tiny.of(content, card), judge, held, px)) for px in (96, 64, 48, 32)]
@@ -358,7 +357,7 @@ def export(
     return card
 
 
-def _floor(detector: Detector, views: Sequence[Frame]) -> float:
+def _floor(detector: Tiny, views: Sequence[Frame]) -> float:
     """The lowest floor from LEAST_FLOOR on at which FALSE_SHARE of the views show a face, at most."""
-    sure = sorted(max((face.score for face in search(detector, view)), default=0.0) for view in views)
+    sure = sorted(max((face.score for face in detector.candidates(view)), default=0.0) for view in views)
     return round(max(LEAST_FLOOR, sure[-1 - int(FALSE_SHARE * len(sure))] + 1e-3), 3)

@@ -76,9 +76,17 @@ def test_faces_smaller_than_asked_for_are_passed_over(tiny: Tiny, scene: Frame):
 
 def test_a_frame_of_noise_ends(tiny: Tiny):
     noise = np.random.default_rng(0).integers(0, 256, (480, 640), np.uint8)
-    certain = Tiny.of(Settings().tiny_model.with_suffix(".tflite").read_bytes(), _card(floor=1e-4))
     assert len(tiny.detect(noise)) < 3
-    assert all(np.isfinite(face.xyxy).all() for face in certain.detect(noise))
+    assert all(np.isfinite(face.xyxy).all() for face in tiny.candidates(noise))
+
+
+def test_a_face_at_the_floor_has_a_score_of_a_half(scene: Frame):
+    content = Settings().tiny_model.with_suffix(".tflite").read_bytes()
+    face = max(Tiny.of(content, _card()).candidates(scene), key=lambda one: one.score)
+    (barely,) = Tiny.of(content, _card(floor=face.score)).detect(scene)
+    easily = max(Tiny.of(content, _card(floor=0.3)).detect(scene), key=lambda one: one.score)
+    assert barely.score == pytest.approx(0.5) and easily.score > 0.9
+    assert Tiny.of(content, _card(floor=face.score + 1e-3)).detect(scene) == []
 
 
 def _card(**changes: float) -> Card:

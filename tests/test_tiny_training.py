@@ -14,7 +14,7 @@ from fer.dataset import Dataset
 from fer.errors import DataError, ModelError
 from fer.lessons import Surroundings
 from fer.types import Face, Frame
-from tests.fakes import FakeClassifier, FakeDetector, square
+from tests.fakes import FakeClassifier, square
 from tests.test_lessons import _lesson
 
 pytestmark = [pytest.mark.training, pytest.mark.filterwarnings("default")]
@@ -165,9 +165,14 @@ def test_the_loss_is_least_for_what_is_wanted() -> None:
 def test_the_floor_is_the_least_at_which_hardly_any_view_shows_a_face() -> None:
     from fer import tiny_training
 
-    scores = [0.9, 0.8, 0.7] + [0.1] * 997
-    detector = FakeDetector(*[[square(0, 0, score=score)] for score in scores])
+    class Scripted:
+        def __init__(self, *scores: float) -> None:
+            self._left = list(scores)
+
+        def candidates(self, frame: Frame) -> list[Face]:
+            return [square(0, 0, score=score) for score in [self._left.pop(0)] if score]
+
     views = [np.zeros((224, 224), np.uint8)] * 1000
-    assert tiny_training._floor(detector, views) == pytest.approx(0.701)
-    quiet = FakeDetector([])
-    assert tiny_training._floor(quiet, views) == tiny_training.LEAST_FLOOR
+    some, none = Scripted(0.9, 0.8, 0.7, *[0.1] * 997), Scripted(*[0.0] * 1000)
+    assert tiny_training._floor(some, views) == pytest.approx(0.701)  # type: ignore[arg-type]
+    assert tiny_training._floor(none, views) == tiny_training.LEAST_FLOOR  # type: ignore[arg-type]
