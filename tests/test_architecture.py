@@ -56,7 +56,7 @@ GROUPS = (
     ),
     ("live",),
     ("ui", "peers"),
-    ("ui_photo", "ui_classes", "ui_keeper"),
+    ("ui_photo", "ui_classes", "ui_seat", "ui_keeper"),
     ("ui_journal",),
     ("fuzz", "load"),
     ("bench", "__main__"),
@@ -108,7 +108,7 @@ def test_imports_go_down_the_list(path: Path):
 @pytest.mark.parametrize(
     "library, allowed",
     [
-        ("streamlit", {"ui", "ui_photo", "ui_classes", "ui_keeper", "ui_journal", "bench"}),
+        ("streamlit", {"ui", "ui_photo", "ui_classes", "ui_seat", "ui_keeper", "ui_journal", "bench"}),
         ("streamlit_webrtc", {"live"}),
         ("keras", {"training", "zoo"}),
         ("tensorflow", {"training"}),

@@ -6,7 +6,7 @@ import socket
 import ssl
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -36,6 +36,7 @@ class Site:
         connection.request(method, path, headers={**({"Cookie": f"{COOKIE}={cookie}"} if cookie else {}), **headers})
         answer = connection.getresponse()
         answer.read()
+        connection.close()
         return answer
 
     def answered_by(self, cookie: str) -> str:
@@ -47,19 +48,28 @@ class Site:
         return line.split(" ")[-3]  # after a replica that did not answer the one that did
 
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+@contextmanager
+def running_site(folder: Path, **settings: str) -> Iterator[Site]:
+    """Two replicas with these settings, and what stands before and behind them."""
     if proxy.binary() is None:
         pytest.skip(proxy.ABSENT)
     if postgres.binary("initdb") is None:
         pytest.skip(postgres.ABSENT)
-    folders = [tmp_path_factory.mktemp(name) for name in ("app1", "app2", "nginx")]
+    folders = [folder / name for name in ("app1", "app2", "nginx")]
+    for made in folders:
+        made.mkdir()
     with ExitStack() as stack:
         database = stack.enter_context(postgres.running())
-        environ = {"FER_DATABASE_URL": database.url, "STREAMLIT_SERVER_ADDRESS": "127.0.0.1", "FER_MIN_GROUP": "1"}
-        one, two = (stack.enter_context(b.running_app(folder, **environ)) for folder in folders[:2])
-        addresses = [app.url.removeprefix("http://").replace("localhost", "127.0.0.1") for app in (one, two)]
+        environ = {"FER_DATABASE_URL": database.url, "STREAMLIT_SERVER_ADDRESS": "127.0.0.1", **settings}
+        one, two = (stack.enter_context(b.running_app(made, **environ)) for made in folders[:2])
+        addresses = [_address(app) for app in (one, two)]
         yield Site(stack.enter_context(proxy.running(folders[2], addresses)), (one, two), database)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    with running_site(tmp_path_factory.mktemp("site"), FER_MIN_GROUP="1") as running:
+        yield running
 
 
 def cookies_of_both(site: Site) -> tuple[str, str]:
