@@ -303,8 +303,8 @@ def reported(given: Sequence[Signal]) -> None:
 
 @st.cache_resource(show_spinner=False)
 def tries(kind: str) -> Throttle:
-    """What bounds wrong tries of a kind of TRIES, in this process."""
-    return Throttle(*TRIES[kind])
+    """This process's share of what bounds wrong tries of a kind of TRIES."""
+    return Throttle(*TRIES[kind], replicas=settings().replicas)
 
 
 def find_class(code: str) -> Classroom | None:

@@ -221,10 +221,13 @@ def test_students_of_both_replicas_are_one_class_and_a_replica_that_is_killed_ta
         writer.close()
 
 
+COMPOSE, NGINX = ((ROOT / "deploy" / name).read_text() for name in ("compose.yaml", "nginx.conf"))
+REPLICAS = dict(re.findall(r"server (\w+):(\d+) ", NGINX))
+
+
 def test_the_compose_file_names_what_nginx_and_the_settings_know() -> None:
-    compose, nginx = (ROOT / "deploy" / "compose.yaml").read_text(), (ROOT / "deploy" / "nginx.conf").read_text()
-    assert {name for name, _ in re.findall(r"server (\w+):(\d+) ", nginx)} <= set(
-        re.findall(r"^  (\w+):", compose, re.M)
-    )
+    compose = COMPOSE
+    assert len(REPLICAS) == 2 and set(REPLICAS) <= set(re.findall(r"^  (\w+):", compose, re.M))
     named = set(re.findall(r"\b(FER_\w+):", compose))
     assert named and named <= {field.metadata["env"] for field in fields(Settings)}
+    assert Settings.from_env({"FER_REPLICAS": re.search(r'FER_REPLICAS: "(\d+)"', compose).group(1)}).replicas == 2  # type: ignore[union-attr]
