@@ -114,6 +114,7 @@ def test_imports_go_down_the_list(path: Path):
         ("tensorflow", {"training"}),
         ("av", {"live", "video", "fuzz", "rtc", "peers"}),
         ("aiortc", {"live", "rtc", "peers", "load"}),
+        ("aioice", {"rtc"}),
         ("prometheus_client", {"health"}),
         ("sklearn", {"personal", "zoo"}),
         ("cryptography", {"vault"}),
