@@ -7,18 +7,16 @@ import ssl
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from fer.aggregate import NOW_S, SLOT_S, mood
-from fer.config import Settings
 from fer.store.sql import SqlStore
 from fer.store.writer import Writer
 from tests import browser as b
 from tests import postgres, proxy
-from tests.conftest import ROOT
 from tests.fakes import bucket, present
 from tests.visitor import visit
 
@@ -219,15 +217,3 @@ def test_students_of_both_replicas_are_one_class_and_a_replica_that_is_killed_ta
     assert len(stores[1].presences(room.class_id, now + 11 - NOW_S)) == 4
     for writer in writers:
         writer.close()
-
-
-COMPOSE, NGINX = ((ROOT / "deploy" / name).read_text() for name in ("compose.yaml", "nginx.conf"))
-REPLICAS = dict(re.findall(r"server (\w+):(\d+) ", NGINX))
-
-
-def test_the_compose_file_names_what_nginx_and_the_settings_know() -> None:
-    compose = COMPOSE
-    assert len(REPLICAS) == 2 and set(REPLICAS) <= set(re.findall(r"^  (\w+):", compose, re.M))
-    named = set(re.findall(r"\b(FER_\w+):", compose))
-    assert named and named <= {field.metadata["env"] for field in fields(Settings)}
-    assert Settings.from_env({"FER_REPLICAS": re.search(r'FER_REPLICAS: "(\d+)"', compose).group(1)}).replicas == 2  # type: ignore[union-attr]
