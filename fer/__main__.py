@@ -451,14 +451,18 @@ def _print_load(load: Any) -> None:
         f"  analyses per second and student {load.analyses_per_s:.2f}, the fewest {load.least_analyses_per_s:.2f}; "
         f"{load.late} late; the rate at the end {load.rate_per_s:.2f}"
     )
-    for name, values, unit in (("frame to store", load.latency_s, "s"), ("event loop late", load.stall_ms, "ms")):
+    for name, values, unit in (
+        ("frame to store", load.latency_s, "s"),
+        ("event loop late", load.stall_ms, "ms"),
+        ("the peers' late", load.peer_stall_ms, "ms"),
+    ):
         print(f"  {name:16} p50 {values[0]:.2f}  p95 {values[1]:.2f}  p99 {values[2]:.2f} {unit}")
     parts = ", ".join(f"{name} {ms:.2f}" for name, ms in load.cpu_ms.items() if name != "all")
     print(f"  processor, ms per student and second: {load.cpu_ms['all']:.2f} ({parts}); peers {load.peer_cpu_ms:.2f}")
     print(f"  processor, ms per analysis: {load.cpu_ms_per_analysis:.2f}")
     thirds = load.rss_mb[len(load.rss_mb) // 3], load.rss_mb[-1]
     print(f"  memory {thirds[0]:.0f} MB after a third, {thirds[1]:.0f} MB at the end; {load.queries} queries")
-    print(f"  errors {load.errors}", flush=True)
+    print(f"  lost connections {load.lost}, errors {load.errors}", flush=True)
 
 
 def _print_keepers(name: str, figures: dict[str, float]) -> None:

@@ -23,11 +23,13 @@ class BucketFiller:
 
     Faces are counted by seat: a face that is lost and found again under another id within a slot takes the
     seat that is free, so that one restless person is never counted as two. A face counts from its
-    `sightings`-th sighting in a row: what a detector takes for a face in a single frame is no voice.
+    `sightings`-th sighting in a row: what a detector takes for a face in a single frame is no voice. What comes
+    before `since`, POSIX seconds, fills nothing.
     """
 
-    def __init__(self, class_id: int, stream_id: str, sightings: int = 2) -> None:
+    def __init__(self, class_id: int, stream_id: str, sightings: int = 2, since: float = -math.inf) -> None:
         self._class_id, self._stream_id, self._sightings = class_id, stream_id, sightings
+        self._since = since
         self._seen: dict[int, int] = {}
         self._start = -math.inf
         self._seat_of: dict[int, int] = {}
@@ -43,7 +45,8 @@ class BucketFiller:
         if start != self._start:
             self._start, self._sums, self._seat_of = start, {}, {}
         self._seen = {reading.face_id: self._seen.get(reading.face_id, 0) + 1 for reading in readings}
-        readings = [reading for reading in readings if self._seen[reading.face_id] >= self._sightings]
+        counted = now >= self._since
+        readings = [reading for reading in readings if counted and self._seen[reading.face_id] >= self._sightings]
         touched = []
         for seat, reading in zip(self._seats(readings), readings, strict=True):
             n, total = self._sums.get(seat, (0, np.zeros(len(LABELS))))
@@ -66,6 +69,11 @@ class BucketFiller:
                 seats[reading.face_id] = next(free)
         self._seat_of = seats
         return [seats[reading.face_id] for reading in readings]
+
+
+def next_slot(now: float) -> float:
+    """When the slot after the one of `now` begins."""
+    return (math.floor(now / SLOT_S) + 1) * SLOT_S
 
 
 def merge(buckets: Iterable[Bucket]) -> list[Slot]:

@@ -126,6 +126,12 @@ class Settings:
         _number(1, 10_000, int),
         "The most students on camera at once on this server; who comes later can join without a camera",
     )
+    replicas: int = _setting(
+        "FER_REPLICAS",
+        1,
+        _number(1, 100, int),
+        "How many replicas share the database; each hears its share of the wrong codes and keys that are allowed",
+    )
     half_life_s: float = _setting(
         "FER_HALF_LIFE_S", 1.0, _number(0, 60), "After how many seconds an old reading counts half; 0 does not smooth"
     )

@@ -22,7 +22,7 @@ from aiortc.mediastreams import MediaStreamError
 from av.video.reformatter import ColorRange
 
 from fer import rtc
-from fer.aggregate import BucketFiller
+from fer.aggregate import BucketFiller, next_slot
 from fer.config import Settings
 from fer.draw import annotate
 from fer.governor import next_rate
@@ -137,15 +137,18 @@ class StudentStream:
         page_open: Callable[[], bool] = lambda: True,
         clock: Callable[[], float] = time.time,
         ice_servers: Sequence[Mapping[str, Any]] = (),
+        again: bool = False,
     ) -> None:
         """`pipeline` makes the pipeline of a new connection: nothing of the last one is carried over.
 
-        `page_open` tells from any thread whether the student's page still has its connection to the server.
+        `page_open` tells from any thread whether the student's page still has its connection to the server. A
+        student who contributed before, `again` or by an earlier connection of this stream, is counted from the next
+        slot on: in the one that fills, the ids of both connections would be two students.
         """
         self._page_open, self._newest = page_open, _Picture(None, -math.inf)
         self._make_pipeline, self._writer, self._clock = pipeline, writer, clock
         self._class_id, self.pace = class_id, pace
-        self.ice_servers = ice_servers
+        self.ice_servers, self._again = ice_servers, again
         self._lock = threading.Lock()
         self.overlay = self.paused = False
         self.stream_ids: list[str] = []
@@ -258,8 +261,9 @@ class StudentStream:
     def _connect(self) -> None:
         self.stream_ids.append(secrets.token_hex(16))
         self._pipeline = self._make_pipeline()
-        self._filler = BucketFiller(self._class_id, self.stream_ids[-1])
-        self._connected = True
+        since = next_slot(self._clock()) if self._again else -math.inf
+        self._filler = BucketFiller(self._class_id, self.stream_ids[-1], since=since)
+        self._connected = self._again = True
 
     def _disconnect(self) -> None:
         if self._connected:

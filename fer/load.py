@@ -27,7 +27,6 @@ from fer.store.sql import SqlStore
 from fer.store.writer import Writer
 from fer.types import Bucket, Crops, Face, Frame, Presence, Probs
 
-TICK_S = 0.02  # how often the loop is asked whether it is awake
 CONNECT_S = 120.0  # for all peers of a number
 AT_ONCE = 5
 # The threads of the server by what they do; what has no place here is the rest.
@@ -46,8 +45,9 @@ class Load:
     """What a number of students cost over `seconds`, and what they got.
 
     `cpu_ms` is processor time of the server per student and second by stage; `detect` and `classify` are parts of
-    `analyse`. `latency_s` and `stall_ms` are 50th, 95th and 99th percentile: from the moment a picture was due to be
-    sent to its reading in the store, and how much later than asked the event loop woke up.
+    `analyse`. `latency_s`, `stall_ms` and `peer_stall_ms` are 50th, 95th and 99th percentile: from the moment a
+    picture was due to be sent to its reading in the store, and how much later than asked the event loop woke up, here
+    and in the peers' process. Where the peers' is the later one, what is measured is the peers.
     """
 
     students: int
@@ -62,9 +62,11 @@ class Load:
     cpu_ms: dict[str, float]
     cpu_ms_per_analysis: float
     peer_cpu_ms: float
+    peer_stall_ms: tuple[float, float, float]
     rss_mb: tuple[float, ...]
     queries: int
-    errors: int  # of queries and analyses, and connections that are lost
+    lost: int  # connections that have ended by themselves so far
+    errors: int  # of queries and analyses
 
 
 class _Meter:
@@ -194,13 +196,8 @@ class _Server:
 
     def _run_loop(self) -> None:
         asyncio.set_event_loop(self.loop)
-        self.loop.call_soon(self._tick, self.loop.time())
+        peers.watch(self.loop, self.meter.stall_s)
         self.loop.run_forever()
-
-    def _tick(self, asked: float) -> None:
-        now = self.loop.time()
-        self.meter.stall_s.append(now - asked)
-        self.loop.call_at(now + TICK_S, self._tick, now + TICK_S)
 
     @staticmethod
     async def _new_relay() -> MediaRelay:
@@ -278,13 +275,14 @@ def _measure(server: _Server, pipe: Connection, seconds: float) -> Load:
     meter, streams = server.meter, server.streams
     with meter.lock:
         meter.waiting.clear()
-        meter.latency_s, meter.stall_s, meter.rss_mb, meter.queries, meter.errors = [], [], [], 0, 0
+        meter.stall_s.clear()
+        meter.latency_s, meter.rss_mb, meter.queries, meter.errors = [], [], 0, 0
     counts, frames, errors = zip(*[(s.analysed, s.arrived, s.snapshot.errors) for s in streams], strict=True)
-    cpu, peer_cpu, begin = _cpu_s(meter), _spent(pipe), time.monotonic()
+    cpu, peers_before, begin = _cpu_s(meter), _spent(pipe), time.monotonic()
     server.ended.wait(seconds)
     took = time.monotonic() - begin
     spent = {name: value - cpu.get(name, 0.0) for name, value in _cpu_s(meter).items()}
-    peer_spent = _spent(pipe) - peer_cpu
+    peers_after = _spent(pipe)
     done = [s.analysed - n for s, n in zip(streams, counts, strict=True)]
     per_student = 1000 / took / len(streams)
     with meter.lock:
@@ -301,20 +299,20 @@ def _measure(server: _Server, pipe: Connection, seconds: float) -> Load:
         stall_ms=_rounded([1000 * s for s in stall_s]),
         cpu_ms={name: round(value * per_student, 3) for name, value in spent.items()},
         cpu_ms_per_analysis=round(1000 * spent["all"] / max(1, sum(done)), 2),
-        peer_cpu_ms=round(peer_spent * per_student, 3),
+        peer_cpu_ms=round((peers_after.cpu_s - peers_before.cpu_s) * per_student, 3),
+        peer_stall_ms=_rounded([1000 * s for s in peers_after.late_s]),
         rss_mb=tuple(meter.rss_mb),
         queries=meter.queries,
-        errors=meter.errors
-        + sum(s.snapshot.errors - n for s, n in zip(streams, errors, strict=True))
-        + sum(worker.pc.connectionState != "connected" for worker in server.workers),
+        lost=sum(worker.pc.connectionState != "connected" for worker in server.workers),
+        errors=meter.errors + sum(s.snapshot.errors - n for s, n in zip(streams, errors, strict=True)),
     )
 
 
-def _spent(pipe: Connection) -> float:
+def _spent(pipe: Connection) -> Spent:
     pipe.send("spent")
     while not isinstance(said := pipe.recv(), Spent):
         pass
-    return said.cpu_s
+    return said
 
 
 def _cpu_s(meter: _Meter) -> dict[str, float]:

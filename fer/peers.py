@@ -20,9 +20,11 @@ from aiortc import (
     RTCSessionDescription,
 )
 
+from fer import rtc
 from fer.config import ROOT
 from fer.types import Frame
 
+TICK_S = 0.02  # how often a loop is asked whether it is awake
 CLOCK_RATE = 90_000  # of RTP timestamps of video (RFC 3551)
 # What browsers and aiortc itself set for live video: no frame waits for a later one.
 OPTIONS: dict[str, dict[str, str]] = {
@@ -63,9 +65,13 @@ class Began:
 
 @dataclass(frozen=True)
 class Spent:
-    """The processor time of the peers' process so far, in seconds."""
+    """The processor time of the peers' process so far, in seconds, and how late its loop was since the last time.
+
+    `late_s` has a value for every TICK_S: how much later than asked the loop woke up.
+    """
 
     cpu_s: float
+    late_s: tuple[float, ...]
 
 
 def encode(frames: list[Frame], codec: str, fps: int, kbps: int) -> Film:
@@ -114,6 +120,17 @@ class Player(MediaStreamTrack):
         return packet
 
 
+def watch(loop: asyncio.AbstractEventLoop, late_s: list[float]) -> None:
+    """Note, every TICK_S from now on, how much later than asked the loop wakes up. To be called on the loop."""
+
+    def tick(asked: float) -> None:
+        now = loop.time()
+        late_s.append(now - asked)
+        loop.call_at(now + TICK_S, tick, now + TICK_S)
+
+    loop.call_soon(tick, loop.time())
+
+
 def start(film: Film) -> tuple[subprocess.Popen[bytes], Connection]:
     """Start the peers' process. It is asked over the connection: a number of peers to have in all, an answer to a
     Call as (peer, sdp), "spent" for a Spent, None to end; and it sends Call, Began and Spent.
@@ -134,11 +151,15 @@ def main(handle: int) -> None:
 
 
 async def _serve(pipe: Connection, film: Film) -> None:
+    rtc.be_patient()  # as browsers are
     peers: list[RTCPeerConnection] = []
+    late_s: list[float] = []
     loop = asyncio.get_running_loop()
+    watch(loop, late_s)
     while (asked := await loop.run_in_executor(None, _receive, pipe)) is not None:
         if asked == "spent":
-            pipe.send(Spent(time.process_time()))
+            pipe.send(Spent(time.process_time(), tuple(late_s)))
+            late_s.clear()
         elif isinstance(asked, int):
             while len(peers) < asked:
                 peers.append(await _call(len(peers), film, pipe))

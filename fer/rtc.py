@@ -1,17 +1,20 @@
-"""What is changed in aiortc (1.16), whose receivers cannot be set up from outside: other people's private parts."""
+"""What is changed in aiortc (1.16) and aioice (0.13), where there is no setting: other people's private parts."""
 
 import asyncio
 import queue
+import random
 import threading
 from functools import partial
 from typing import Any
 
 import av
+from aioice import ice, stun
 from aiortc import rtcrtpreceiver
 from aiortc.codecs import get_decoder
 from aiortc.rate import RemoteBitrateEstimator
 
 REPEAT_MS = 1000  # how often a browser is told again what it may send
+CONSENT_TRIES = 5  # after the first packet of a check, at doubling distances: an answer counts for 31 s
 MOST_WAITING = 16  # pictures before a decoder: two seconds at eight
 BITS_PER_PIXEL = 0.24  # enough for a face that talks: 147 kbit/s for 320×240 at 8 pictures a second
 
@@ -30,6 +33,47 @@ def tune(width_px: int, fps: int) -> None:
     parts: Any = rtcrtpreceiver
     parts.RemoteBitrateEstimator = partial(_Estimator, most_bps(width_px, fps))
     parts.decoder_worker = _decode
+    be_patient()
+
+
+def be_patient() -> None:
+    """Have no connection made from now on be given up because an event loop, at either end, is late.
+
+    aioice waits half a second for the answer to a check of consent (RFC 7675), and gives a connection up after six
+    such checks, half a minute: a loop that is late by so much for so long lost all its students at once.
+    """
+    connections: Any = ice.Connection
+    connections.query_consent = _query_consent
+
+
+async def _query_consent(connection: Any) -> None:
+    """Ask for consent now and then; give up once CONSENT_FAILURES checks in a row have no answer, however late."""
+    asking: set[asyncio.Task[None]] = set()
+    unanswered = 0
+
+    async def ask(pair: Any) -> None:
+        nonlocal unanswered
+        request, key = connection.build_request(pair, nominate=False), connection.remote_password.encode()
+        try:
+            await pair.protocol.request(request, pair.remote_addr, integrity_key=key, retransmissions=CONSENT_TRIES)
+        except stun.TransactionError:
+            return
+        unanswered = 0
+
+    try:
+        while True:
+            await asyncio.sleep(ice.CONSENT_INTERVAL * (0.8 + 0.4 * random.random()))
+            if unanswered >= ice.CONSENT_FAILURES:
+                break
+            asking = {task for task in asking if not task.done()}
+            asking |= {asyncio.create_task(ask(pair)) for pair in connection._nominated.values()}
+            unanswered += 1
+    finally:
+        for task in asking:
+            task.cancel()
+        await asyncio.gather(*asking, return_exceptions=True)
+    connection._query_consent_task = None
+    await connection.close()
 
 
 class _Estimator(RemoteBitrateEstimator):

@@ -28,12 +28,14 @@ class _Level:
 class Throttle:
     """A leaky bucket per visitor and one for all: `each` and `everyone` wrong tries at once, and per WINDOW_S after.
 
+    Where there are `replicas`, each has one with its share of these tries, so that all together allow no more.
+
     Any thread may call it. `now` is of a monotonic clock. It remembers who was wrong within the last WINDOW_S, and
     the bound for all bounds those: they are at most twice `everyone`.
     """
 
-    def __init__(self, each: int, everyone: int) -> None:
-        self._each, self._everyone = each, everyone
+    def __init__(self, each: int, everyone: int, replicas: int = 1) -> None:
+        self._each, self._everyone = max(1, each // replicas), max(1, everyone // replicas)
         self._lock = threading.Lock()
         self._all = _Level(0.0, 0.0)
         self._visitors: dict[str, _Level] = {}  # who was wrong last stands last

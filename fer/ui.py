@@ -134,13 +134,13 @@ def new_pipeline() -> Pipeline:
     return Pipeline(new_detector(), model, Options.of(settings(), model.card))
 
 
-def new_stream(room: Classroom) -> StudentStream:
-    """A student's stream in `room`; it makes a pipeline of its own per connection."""
+def new_stream(room: Classroom, again: bool = False) -> StudentStream:
+    """A student's stream in `room`; it makes a pipeline of its own per connection. See StudentStream for `again`."""
     # Bound here, on the page's thread: the stream's own threads must not reach for Streamlit.
     detector, model, chosen = _shared_detector(), classifier(), settings()
     options = Options.of(chosen, model.card)
     make: Callable[[], Pipeline] = lambda: Pipeline(detector, model, options)  # noqa: E731
-    stream = StudentStream(make, writer(), room.class_id, pace(), _page_open(), ice_servers=_ice_servers())
+    stream = StudentStream(make, writer(), room.class_id, pace(), _page_open(), ice_servers=_ice_servers(), again=again)
     _watch().add(stream)
     return stream
 
@@ -177,10 +177,11 @@ def _take_back_held(class_id: int, student_id: str) -> None:
         log.warning("%s What a student who left had said stands on.", error)
 
 
-def leave_class(room: Classroom, attendance: Attendance) -> None:
-    """The student leaves: not counted any more, and nothing they said stands."""
-    attendance.leave()
-    store().take_back(room.class_id, attendance.id, tuple(signals.KINDS), now())
+def withdraw(room: Classroom, ids: Iterable[str]) -> None:
+    """A student's connections and pages are over: not counted any more, and nothing they said stands."""
+    for one in ids:
+        writer().leave(one)
+        store().take_back(room.class_id, one, tuple(signals.KINDS), now())
 
 
 def own_timeline(readings: Sequence[Reading], at: float) -> None:
@@ -302,8 +303,8 @@ def reported(given: Sequence[Signal]) -> None:
 
 @st.cache_resource(show_spinner=False)
 def tries(kind: str) -> Throttle:
-    """What bounds wrong tries of a kind of TRIES, in this process."""
-    return Throttle(*TRIES[kind])
+    """This process's share of what bounds wrong tries of a kind of TRIES."""
+    return Throttle(*TRIES[kind], replicas=settings().replicas)
 
 
 def find_class(code: str) -> Classroom | None:
@@ -502,13 +503,12 @@ def current(room: Classroom) -> Classroom | None:
     return found
 
 
-def delete_contribution(room: Classroom, stream: StudentStream | None, attendance: Attendance) -> None:
-    """Delete what a student contributed, whether it was written or still waits to be."""
-    attendance.leave()
+def delete_contribution(room: Classroom, stream: StudentStream | None, ids: Iterable[str]) -> None:
+    """Delete what a student contributed under `ids`, whether it was written or still waits to be."""
     if stream is not None:
         stream.delete()
     writer().flush()  # a write under way must end first, or it would come after the deletion
-    for stream_id in (attendance.id, *(stream.stream_ids if stream else ())):
+    for stream_id in ids:
         store().delete_stream(room.class_id, stream_id)
 
 

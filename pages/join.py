@@ -1,9 +1,10 @@
 import streamlit as st
 
-from fer import charts, demo, live, ui, ui_keeper
+from fer import charts, demo, live, ui, ui_keeper, ui_seat
 
 ui.begin()
 
+BACK = "back"
 SENTENCES = {
     live.READY: "Press **START** and allow the camera when your browser asks.",
     live.CONNECTING: ":material/sync: Connecting…",
@@ -15,6 +16,7 @@ SENTENCES = {
     live.STALLED: "**No picture arrives any more.** Check your network; press STOP and START to connect again.",
     live.NO_FACE: "**No face is seen.** You are not contributing. Sit in the light and face the camera.",
     live.PAUSED: ":material/pause: The class is paused: your picture is not analysed.",
+    BACK: "**You are in the class again**, after a break in the connection. Press **START** to go on with your camera.",
     live.CAMERA_OFF: "**Your camera sends black.** You are not contributing. Is it covered, or switched off?",
 }
 state = st.session_state
@@ -23,8 +25,9 @@ with ui.errors_shown():
     settings = ui.settings()
     if "student_room" not in state:
         st.title("Join a class")
+        linked = st.query_params.get("code", "")
         with st.form("join", border=False):
-            code = st.text_input("Class code", st.query_params.get("code", ""), max_chars=16, placeholder="e.g. ACX4K7")
+            code = st.text_input("Class code", linked, max_chars=16, placeholder="e.g. ACX4K7")
             st.markdown(f"""
 **Before you join**
 
@@ -43,9 +46,10 @@ with ui.errors_shown():
             st.warning("Browsers open the camera on https:// addresses only. Ask your instructor for such a link.")
         if message := state.pop("student_message", None):
             st.info(message)
-        if not (joining or without):
+        seat = None if joining or without else ui_seat.found(linked)
+        if not (joining or without or seat):
             st.stop()
-        room = ui.find_class(code)
+        room = ui.find_class(seat.code if seat else code)
         if room is None:
             st.error(
                 f"There is no class with the code “{ui.plain(code.strip()[:16])}”. Check it with your instructor."
@@ -59,8 +63,8 @@ with ui.errors_shown():
         if room.title == demo.TITLE:  # among simulated students one real face would stand out
             st.warning("This is a demo class with simulated students. Nobody can join it.")
             st.stop()
-        camera = joining and room.camera
-        if camera and not agreed:
+        camera = (seat.camera if seat else joining) and room.camera
+        if camera and not (agreed or seat):  # who had a seat with a camera had agreed
             st.warning("Tick the box if you agree, or join without a camera; without your agreement nothing is read.")
             st.stop()
         if camera and ui.full():
@@ -68,8 +72,12 @@ with ui.errors_shown():
                 "The class is full on this server: no further camera can be read. You can join without a camera."
             )
             st.stop()
-        state.student_room, state.student_stream = room, ui.new_stream(room) if camera else None
+        state.student_earlier = seat.ids if seat else ()
+        ui.withdraw(room, state.student_earlier)
+        state.student_room = room
+        state.student_stream = ui.new_stream(room, again=bool(seat)) if camera else None
         state.student_attendance = ui.new_attendance(room, counted=not camera)
+        ui_seat.take()
         st.rerun()
 
 room, stream, attendance = state.student_room, state.student_stream, state.student_attendance
@@ -77,6 +85,7 @@ room, stream, attendance = state.student_room, state.student_stream, state.stude
 
 def leave(message: str) -> None:
     state.student_message = message
+    ui_seat.give_up()
     for kept in [key for key in state if str(key).startswith("student_") and key != "student_message"]:
         state.pop(kept, None)
     st.rerun()
@@ -111,6 +120,8 @@ def show_reading() -> None:
     else:
         since = ui.now()
     shown = live.status(active, ui.now() - since, seen, ui.now())
+    if shown == live.READY and state.student_earlier and not stream.stream_ids:
+        shown = BACK
     if shown == live.LIVE:
         main = ui_keeper.own_reading(seen.readings[0])
         others = len(seen.readings) - 1
@@ -126,6 +137,11 @@ def show_reading() -> None:
     ui.own_timeline(seen.readings, seen.at)
 
 
+def own_ids() -> tuple[str, ...]:
+    """All that the student has contributed under, in this page and in one that was lost."""
+    return (*state.student_earlier, attendance.id, *(stream.stream_ids if stream else ()))
+
+
 # One fragment, the first thing in its column: of two, the second was lost when a run of the page was cut short.
 @st.fragment(run_every=1.0)
 def own_part() -> None:
@@ -139,6 +155,7 @@ def own_part() -> None:
         stream.paused = current.paused
         show_reading()
     ui.self_report(room, attendance)
+    ui_seat.keep(ui_seat.Seat(room.code, stream is not None, own_ids()))
 
 
 with reading if stream is not None else st.container():
@@ -148,13 +165,14 @@ with st.container(horizontal=True):
     leaving = st.button("Leave", icon=":material/logout:", help="Leaving this page stops your camera, too.")
     deleting = st.button("Leave and delete my part", icon=":material/delete:")
 if leaving or deleting:
+    attendance.leave()
     if stream is not None:
         stream.stop()
     with ui.errors_shown():
         if deleting:
-            ui.delete_contribution(room, stream, attendance)
+            ui.delete_contribution(room, stream, own_ids())
         else:
-            ui.leave_class(room, attendance)
+            ui.withdraw(room, own_ids())
     leave(
         "You have left the class, and what you contributed has been deleted."
         if deleting

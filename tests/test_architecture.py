@@ -61,7 +61,7 @@ GROUPS = (
     ),
     ("live",),
     ("ui", "peers"),
-    ("ui_photo", "ui_classes", "ui_keeper"),
+    ("ui_photo", "ui_classes", "ui_seat", "ui_keeper"),
     ("ui_journal",),
     ("fuzz", "load"),
     ("bench", "contest", "__main__"),
@@ -113,12 +113,13 @@ def test_imports_go_down_the_list(path: Path):
 @pytest.mark.parametrize(
     "library, allowed",
     [
-        ("streamlit", {"ui", "ui_photo", "ui_classes", "ui_keeper", "ui_journal", "bench"}),
+        ("streamlit", {"ui", "ui_photo", "ui_classes", "ui_seat", "ui_keeper", "ui_journal", "bench"}),
         ("streamlit_webrtc", {"live"}),
         ("keras", {"training", "tiny_training", "zoo"}),
         ("tensorflow", {"training"}),
         ("av", {"live", "video", "fuzz", "rtc", "peers"}),
         ("aiortc", {"live", "rtc", "peers", "load"}),
+        ("aioice", {"rtc"}),
         ("prometheus_client", {"health"}),
         ("sklearn", {"personal", "zoo"}),
         ("cryptography", {"vault"}),

@@ -6,19 +6,17 @@ import socket
 import ssl
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
-from dataclasses import dataclass, fields
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from fer.aggregate import NOW_S, SLOT_S, mood
-from fer.config import Settings
 from fer.store.sql import SqlStore
 from fer.store.writer import Writer
 from tests import browser as b
 from tests import postgres, proxy
-from tests.conftest import ROOT
 from tests.fakes import bucket, present
 from tests.visitor import visit
 
@@ -36,6 +34,7 @@ class Site:
         connection.request(method, path, headers={**({"Cookie": f"{COOKIE}={cookie}"} if cookie else {}), **headers})
         answer = connection.getresponse()
         answer.read()
+        connection.close()
         return answer
 
     def answered_by(self, cookie: str) -> str:
@@ -47,19 +46,28 @@ class Site:
         return line.split(" ")[-3]  # after a replica that did not answer the one that did
 
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+@contextmanager
+def running_site(folder: Path, **settings: str) -> Iterator[Site]:
+    """Two replicas with these settings, and what stands before and behind them."""
     if proxy.binary() is None:
         pytest.skip(proxy.ABSENT)
     if postgres.binary("initdb") is None:
         pytest.skip(postgres.ABSENT)
-    folders = [tmp_path_factory.mktemp(name) for name in ("app1", "app2", "nginx")]
+    folders = [folder / name for name in ("app1", "app2", "nginx")]
+    for made in folders:
+        made.mkdir()
     with ExitStack() as stack:
         database = stack.enter_context(postgres.running())
-        environ = {"FER_DATABASE_URL": database.url, "STREAMLIT_SERVER_ADDRESS": "127.0.0.1", "FER_MIN_GROUP": "1"}
-        one, two = (stack.enter_context(b.running_app(folder, **environ)) for folder in folders[:2])
-        addresses = [app.url.removeprefix("http://").replace("localhost", "127.0.0.1") for app in (one, two)]
+        environ = {"FER_DATABASE_URL": database.url, "STREAMLIT_SERVER_ADDRESS": "127.0.0.1", **settings}
+        one, two = (stack.enter_context(b.running_app(made, **environ)) for made in folders[:2])
+        addresses = [_address(app) for app in (one, two)]
         yield Site(stack.enter_context(proxy.running(folders[2], addresses)), (one, two), database)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    with running_site(tmp_path_factory.mktemp("site"), FER_MIN_GROUP="1") as running:
+        yield running
 
 
 def cookies_of_both(site: Site) -> tuple[str, str]:
@@ -209,12 +217,3 @@ def test_students_of_both_replicas_are_one_class_and_a_replica_that_is_killed_ta
     assert len(stores[1].presences(room.class_id, now + 11 - NOW_S)) == 4
     for writer in writers:
         writer.close()
-
-
-def test_the_compose_file_names_what_nginx_and_the_settings_know() -> None:
-    compose, nginx = (ROOT / "deploy" / "compose.yaml").read_text(), (ROOT / "deploy" / "nginx.conf").read_text()
-    assert {name for name, _ in re.findall(r"server (\w+):(\d+) ", nginx)} <= set(
-        re.findall(r"^  (\w+):", compose, re.M)
-    )
-    named = set(re.findall(r"\b(FER_\w+):", compose))
-    assert named and named <= {field.metadata["env"] for field in fields(Settings)}

@@ -77,11 +77,17 @@ def noisy() -> Frame:
     return np.asarray(patches.repeat(20, 0).repeat(20, 1))
 
 
-def make(*script: list[object]) -> tuple[StudentStream, FakeWriter, Clock]:
+def make(*script: list[object], again: bool = False) -> tuple[StudentStream, FakeWriter, Clock]:
     writer, clock, page = FakeWriter(), Clock(), [True]
     detector = FakeDetector(*(script or ([square(50, 50)],)))  # type: ignore[arg-type]
     stream = StudentStream(
-        lambda: Pipeline(detector, FakeClassifier(), Options()), writer, 7, Pace(2.0), lambda: page[0], clock
+        lambda: Pipeline(detector, FakeClassifier(), Options()),
+        writer,
+        7,
+        Pace(2.0),
+        lambda: page[0],
+        clock,
+        again=again,
     )
     stream.page = page  # type: ignore[attr-defined]
     return stream, writer, clock
@@ -174,6 +180,20 @@ def test_each_connection_has_a_random_id_of_its_own_and_leaves_under_it() -> Non
     assert first != second and len(first) == 32
     assert writer.left == [first, second]
     assert stream.snapshot.state == WAITING
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_who_contributed_before_is_counted_from_the_next_slot_on(again: bool) -> None:
+    stream, writer, clock = make(again=again)
+    counted = []
+    for _ in range(2):  # the second time it is the same student in any case
+        writer.buckets.clear()
+        for _ in range(16):
+            stream.on_frame(video(noisy()))
+            clock.now += 0.5
+        counted.append({bucket.start for bucket in writer.buckets})
+        stream.on_ended()
+    assert counted == [{1005.0} if again else {1000.0, 1005.0}, {1010.0, 1015.0}]
 
 
 def test_a_stopped_stream_contributes_nothing_more() -> None:

@@ -25,9 +25,9 @@ def test_two_peers_are_read_and_every_figure_is_there(codec: str, yunet_path: Pa
     settings = replace(Settings(), yunet_model=yunet_path)
     (load,) = bench.live(settings, [2], 2.0, codec, None, None)
     assert isinstance(load, Load)
-    assert (load.students, load.errors) == (2, 0)
+    assert (load.students, load.lost, load.errors) == (2, 0, 0)
     assert load.analyses_per_s > 0 and load.queries > 0 and load.rss_mb
     assert all(0 < value < 60 for value in load.latency_s)
-    assert all(math.isfinite(value) for value in load.stall_ms)
+    assert all(math.isfinite(value) for value in (*load.stall_ms, *load.peer_stall_ms))
     assert all(load.cpu_ms[stage] > 0 for stage in ("receive", "decode", "analyse", "detect", "classify", "store"))
     assert 0 < load.peer_cpu_ms < load.cpu_ms["all"]

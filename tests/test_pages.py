@@ -14,9 +14,10 @@ import streamlit as st
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from fer import album, live, policy, signals, ui
+from fer import album, live, policy, signals, ui, ui_seat
 from fer.live import LIVE, Snapshot
 from fer.types import Bucket, Marker, Presence
+from fer.ui_seat import Seat
 from tests.conftest import ROOT
 from tests.fakes import probs_of, reading
 
@@ -143,6 +144,81 @@ def test_leaving_and_deleting_removes_every_row_of_the_student() -> None:
     assert "has been deleted" in texts(page)
     assert [p.stream_id for p in ui.store().presences(room.class_id, 0)] == ["another"]
     assert [slot.n_faces for slot in ui.store().slots(room.class_id, 0)] == [1]
+
+
+OLD = "0" * 32  # under which the student of a page that was lost had contributed
+
+
+def come_back(seat: Seat, **query: str) -> AppTest:
+    """The page of a student whose tab says that it had that seat."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ui_seat, "_tab", lambda *_: ui_seat.as_json(seat))
+        return open_page("join", **query)
+
+
+@pytest.mark.parametrize("linked", [True, False])
+def test_a_page_that_was_lost_takes_its_place_again_and_is_nobody_new(linked: bool) -> None:
+    room, _ = ui.store().create_class("Algebra", True, ui.now())
+    at = ui.now()
+    rows = [Bucket(room.class_id, stream_id, 0, at, 2, np.ones(7)) for stream_id in (OLD, "another")]
+    ui.store().put(rows, [Presence(room.class_id, OLD, at, 1)], [])
+    ui.store().give(signals.signal(room.class_id, OLD, "slower", ui.now()))
+    page = come_back(Seat(room.code, True, (OLD,)), **({"code": room.code} if linked else {}))
+    assert "student_stream" in page.session_state and not page.exception
+    ui.writer().flush()
+    assert ui.store().presences(room.class_id, 0) == [] and counted(room.class_id) == {}
+    assert [slot.n_streams for slot in ui.store().slots(room.class_id, 0)] == [2]  # what was written stays
+    page = button(page, "Leave and delete my part").click().run()  # type: ignore[attr-defined]
+    assert [slot.n_streams for slot in ui.store().slots(room.class_id, 0)] == [1]
+    assert "Class code" in [field.label for field in page.text_input]
+
+
+def test_who_is_back_is_told_to_press_start_until_a_picture_came(monkeypatch: pytest.MonkeyPatch) -> None:
+    room, _ = ui.store().create_class("Algebra", True, ui.now())
+    idle = SimpleNamespace(state=SimpleNamespace(playing=False, signalling=False))
+    monkeypatch.setattr(live, "camera", lambda *_: idle)
+    assert "Press **START** and allow" in texts(joined(room.code))
+    page = come_back(Seat(room.code, True, (OLD,)))
+    assert "You are in the class again" in texts(page)
+    page.session_state.student_stream.stream_ids.append("new")
+    assert "Press **START** and allow" in texts(page.run())
+
+
+@pytest.mark.parametrize(
+    ("ended", "camera", "sentence"), [(True, True, "has ended"), (False, False, "without a camera")]
+)
+def test_a_seat_opens_no_more_than_it_did(ended: bool, camera: bool, sentence: str) -> None:
+    room, _ = ui.store().create_class("Algebra", True, ui.now())
+    if ended:
+        ui.store().end_class(room.class_id, ui.now())
+    page = come_back(Seat(room.code, camera, ()))
+    assert sentence in texts(page)
+    assert ("student_room" in page.session_state) is not ended
+    assert ended or page.session_state.student_stream is None
+
+
+def test_the_link_of_another_class_is_not_answered_with_the_seat_in_the_last_one() -> None:
+    last, _ = ui.store().create_class("Algebra", True, ui.now())
+    linked, _ = ui.store().create_class("Ethics", True, ui.now())
+    page = come_back(Seat(last.code, True, ()), code=linked.code)
+    assert "student_room" not in page.session_state
+    assert "Before you join" in texts(page)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [None, "", "1", "[]", "{}", '{"code": "ACX4K7", "camera": true}', '{"code": "A", "camera": true, "ids": [1]}'],
+)
+def test_what_a_tab_says_is_a_seat_or_nothing(text: str | None) -> None:
+    assert ui_seat.from_json(text) is None
+
+
+def test_a_seat_is_read_as_it_was_kept_and_bounded() -> None:
+    seat = Seat("ACX4K7", True, (OLD, "f" * 32))
+    assert ui_seat.from_json(ui_seat.as_json(seat)) == seat
+    many = Seat("A" * 99, True, (OLD,) * 999)
+    assert ui_seat.from_json(ui_seat.as_json(many)) == Seat("A" * 16, True, (OLD,) * ui_seat.MOST_IDS)
+    assert ui_seat.from_json('{"code": "A", "camera": 1, "ids": ["../x", "%"]}') == Seat("A", False, ())
 
 
 def make_class(title: str = "Algebra") -> AppTest:

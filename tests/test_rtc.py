@@ -4,9 +4,11 @@ import asyncio
 import queue
 import threading
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from aioice import ice, stun
 from aiortc import rtcrtpreceiver
 from aiortc.jitterbuffer import JitterFrame
 from aiortc.rtcrtpparameters import RTCRtpCodecParameters
@@ -19,7 +21,9 @@ def restored() -> Iterator[None]:
     """Aiortc as it was."""
     names = ("RemoteBitrateEstimator", "decoder_worker")
     before = {name: getattr(rtcrtpreceiver, name) for name in names}
+    consent = ice.Connection.query_consent
     yield
+    ice.Connection.query_consent = consent  # type: ignore[method-assign]
     for name, value in before.items():
         setattr(rtcrtpreceiver, name, value)
 
@@ -92,3 +96,63 @@ def test_a_decoder_that_is_far_behind_goes_on_with_the_next_whole_picture(name: 
 def test_only_the_first_picture_of_a_film_is_whole(name: str) -> None:
     assert [rtc.is_whole(name, packet) for packet in film_of(name, 6)] == [True] + [False] * 5
     assert not rtc.is_whole(name, b"")
+
+
+class Asked(ice.Connection):
+    """A connection whose checks of consent are answered when the test says so; `closed` once it is given up."""
+
+    def __init__(self) -> None:
+        super().__init__(ice_controlling=True)
+        self.remote_username, self.remote_password, self.closed = "them", "secret", asyncio.Event()
+        self.answers: asyncio.Queue[asyncio.Future[None]] = asyncio.Queue()
+        self._nominated = {1: SimpleNamespace(protocol=self, remote_addr=("192.0.2.1", 9), component=1)}  # type: ignore[dict-item]
+
+    async def request(self, *_: Any, retransmissions: int, **__: Any) -> None:
+        self.answers.put_nowait(answer := asyncio.get_running_loop().create_future())
+        await answer
+
+    async def close(self) -> None:
+        self.closed.set()
+
+
+@pytest.fixture
+def asked_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    rtc.be_patient()
+    monkeypatch.setattr(ice, "CONSENT_INTERVAL", 0.001)
+
+
+def test_a_connection_whose_checks_are_answered_late_is_kept(asked_often: None) -> None:
+    async def run() -> None:
+        connection = Asked()
+        asking = asyncio.create_task(connection.query_consent())
+        for _ in range(5):  # of the checks that wait, the first is answered when the last but one was sent
+            waiting = [await connection.answers.get() for _ in range(ice.CONSENT_FAILURES - 1)]
+            waiting[0].set_result(None)
+        assert not connection.closed.is_set() and not asking.done()
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+        assert all(answer.cancelled() for answer in waiting[1:])
+
+    asyncio.run(asyncio.wait_for(run(), 60))
+
+
+@pytest.mark.parametrize("error", [None, stun.TransactionTimeout()])
+def test_a_connection_that_does_not_answer_is_given_up(asked_often: None, error: Exception | None) -> None:
+    async def run() -> int:
+        connection = Asked()
+        asking = asyncio.create_task(connection.query_consent())
+        checks = 0
+        while not connection.closed.is_set():
+            waiting = asyncio.create_task(connection.answers.get())
+            await asyncio.wait(
+                [waiting, asyncio.create_task(connection.closed.wait())], return_when=asyncio.FIRST_COMPLETED
+            )
+            if waiting.done():
+                checks += 1
+                if error:
+                    waiting.result().set_exception(error)
+        await asking
+        return checks
+
+    assert asyncio.run(asyncio.wait_for(run(), 60)) == ice.CONSENT_FAILURES

@@ -44,6 +44,18 @@ def test_a_thousand_tries_from_many_threads_gain_nothing():
         assert sum(pool.map(lambda _: wrong(throttle, "a", 100.0), range(1000))) == 20
 
 
+@pytest.mark.parametrize("replicas", [1, 2, 3, 7])
+def test_who_guesses_at_all_replicas_makes_no_more_tries_than_at_one(replicas: int):
+    throttles = [Throttle(20, 600, replicas) for _ in range(replicas)]
+    assert 0 < sum(wrong(throttle, "a", 100.0) for throttle in throttles for _ in range(50)) <= 20
+    throttles = [Throttle(20, 600, replicas) for _ in range(replicas)]
+    assert 0 < sum(wrong(throttle, f"v{i}", 100.0) for throttle in throttles for i in range(1000)) <= 600
+
+
+def test_many_replicas_still_hear_a_wrong_try_each():
+    assert wrong(Throttle(20, 600, 100), "a", 100.0)
+
+
 def test_who_waits_as_long_as_the_sentence_says_is_heard_again():
     throttle = Throttle(20, 600)
     for _ in range(20):
