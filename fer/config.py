@@ -115,7 +115,7 @@ class Settings:
         "FER_CAPACITY",
         50,
         _number(1, 10_000, int),
-        "The most students on camera at once on this server; who comes later can join without a camera",
+        "The most cameras at once, an emoji mirror counting as ten; students who come later can join without",
     )
     half_life_s: float = _setting(
         "FER_HALF_LIFE_S", 1.0, _number(0, 60), "After how many seconds an old reading counts half; 0 does not smooth"

@@ -5,14 +5,7 @@ from fer import charts, demo, live, ui, ui_keeper
 ui.begin()
 
 SENTENCES = {
-    live.READY: "Press **START** and allow the camera when your browser asks.",
-    live.CONNECTING: ":material/sync: Connecting…",
-    live.FAILED: (
-        "**The connection failed.** Your browser and the server found no way for the video. Press STOP and START "
-        "again; if it stays so, try another network (a phone's hotspot, say): company networks often block "
-        "video. The operator of this site can add a TURN server."
-    ),
-    live.STALLED: "**No picture arrives any more.** Check your network; press STOP and START to connect again.",
+    **ui.SENTENCES,
     live.NO_FACE: "**No face is seen.** You are not contributing. Sit in the light and face the camera.",
     live.PAUSED: ":material/pause: The class is paused: your picture is not analysed.",
     live.CAMERA_OFF: "**Your camera sends black.** You are not contributing. Is it covered, or switched off?",
@@ -96,8 +89,7 @@ if stream is not None:
         context = live.camera("camera", stream, settings)
         active = context.state.playing or context.state.signalling
         if not active:
-            state.pop("student_connecting_since", None)
-            ui.preflight(stream)
+            ui.preflight(stream, "join without a camera")
 elif not room.camera:
     st.caption("This class runs without cameras. Nothing but your taps is sent.")
 else:
@@ -106,11 +98,7 @@ else:
 
 def show_reading() -> None:
     seen = stream.snapshot
-    if active and seen.state == live.WAITING:
-        since = state.setdefault("student_connecting_since", ui.now())
-    else:
-        since = ui.now()
-    shown = live.status(active, ui.now() - since, seen, ui.now())
+    shown = ui.camera_status(seen, active)
     if shown == live.LIVE:
         main = ui_keeper.own_reading(seen.readings[0])
         others = len(seen.readings) - 1
@@ -119,10 +107,8 @@ def show_reading() -> None:
         if main is not seen.readings[0]:
             st.caption("Read by the model of your journal; the class gets the general model's reading.")
         ui.chart(charts.bars(main.probs, uncertain=False), "own_bars")
-    elif shown == live.FAILED:
-        st.error(SENTENCES[shown])
     else:
-        st.info(SENTENCES[shown])
+        ui.show_status(shown, SENTENCES)
     ui.own_timeline(seen.readings, seen.at)
 
 
