@@ -28,6 +28,7 @@ from fer.draw import annotate
 from fer.governor import next_rate
 from fer.mask import Mask
 from fer.pipeline import Pipeline
+from fer.sitting import Sitting
 from fer.store.writer import Writer
 from fer.types import Frame, Presence, Reading
 
@@ -343,6 +344,19 @@ class EmojiStream(CameraStream):
     def _disconnect(self) -> None:
         super()._disconnect()
         self.picture, self._mask = NO_PICTURE, Mask()
+
+
+class SittingStream(CameraStream):
+    """A journal keeper's five seconds: what was seen is in `sitting`, in memory alone, and outlasts the connection."""
+
+    per_s = 6.0
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self.sitting = Sitting()
+
+    def _keep(self, readings: list[Reading], newest: _Picture) -> None:
+        self.sitting.add(colours(newest.frame), readings, newest.at)
 
 
 class Attendance:

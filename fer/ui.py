@@ -31,7 +31,7 @@ from fer.detect import Choice, Detector, PerThread
 from fer.errors import ClassError, FerError, StoreError
 from fer.health import Health
 from fer.labels import COLORS, EMOJI
-from fer.live import Attendance, CameraStream, EmojiStream, Pace, Snapshot, StudentStream, Watch
+from fer.live import Attendance, CameraStream, EmojiStream, Pace, SittingStream, Snapshot, StudentStream, Watch
 from fer.pipeline import Options, Pipeline
 from fer.report import Lesson
 from fer.store import Store, codes
@@ -169,6 +169,16 @@ def new_emoji_stream() -> EmojiStream:
     return stream
 
 
+def new_sitting_stream() -> SittingStream:
+    """A journal keeper's stream for five seconds; it touches neither a class nor the store."""
+    detector, model, chosen = _shared_detector(), classifier(), settings()
+    # The mean of single readings is taken: smoothing would weigh the first ones more, and a baseline is a class's.
+    options = replace(Options.of(chosen, model.card), half_life_s=0.0, baseline_s=0.0)
+    stream = SittingStream(lambda: Pipeline(detector, model, options), pace(), _page_open(), ice_servers=_ice_servers())
+    _watch().add(stream)
+    return stream
+
+
 def _ice_servers() -> Sequence[Mapping[str, Any]]:
     return turn.ice_servers(settings(), secrets.token_hex(8), now())
 
@@ -176,6 +186,11 @@ def _ice_servers() -> Sequence[Mapping[str, Any]]:
 def emoji_camera(stream: EmojiStream) -> Any:
     """The START button and the picture with emoji: larger and smoother than a class needs it."""
     return live.camera("emoji", stream, replace(settings(), camera_width=640, camera_fps=20))
+
+
+def sitting_camera(stream: SittingStream) -> Any:
+    """The START button of five seconds: larger than a class needs it, since a picture may be kept."""
+    return live.camera("five_seconds", stream, replace(settings(), camera_width=640))
 
 
 def new_attendance(room: Classroom, counted: bool) -> Attendance:

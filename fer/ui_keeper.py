@@ -91,6 +91,8 @@ def _enter(who: Keeper, key: bytes | None) -> None:
 
 def sign_out(message: str = "You have signed out.") -> None:
     """Forget the keeper, their key, and what they had open."""
+    if "journal_stream" in state:
+        state.journal_stream.stop()
     for name in [name for name in state if str(name).startswith("journal_")]:
         del state[name]
     state.journal_message = message
@@ -111,3 +113,13 @@ def own_reading(reading: Reading) -> Reading:
     probs = personal.read(head, reading.probs).astype(np.float32)
     sure = reading.label != UNCERTAIN and probs.max() >= ui.settings().confidence_floor
     return replace(reading, probs=probs, label=LABELS[int(probs.argmax())] if sure else UNCERTAIN)
+
+
+def sealed(who: Keeper, entry_id: str, content: bytes) -> bytes:
+    """A picture of an entry, sealed with the key of the keeper who is signed in."""
+    return vault.seal(content, state.journal_key, secrets.token_bytes(vault.NONCE_BYTES), owner(who, entry_id))
+
+
+def owner(who: Keeper, entry_id: str) -> str:
+    """What a sealed picture is bound to: moved to another entry or keeper it does not open."""
+    return f"{who.keeper_id}/{entry_id}"

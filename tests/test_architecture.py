@@ -50,6 +50,7 @@ GROUPS = (
         "zoo",
         "health",
         "journal",
+        "sitting",
         "archive",
         "learning",
         "keepers",
@@ -57,6 +58,7 @@ GROUPS = (
     ("live",),
     ("ui", "peers"),
     ("ui_photo", "ui_classes", "ui_keeper"),
+    ("ui_entry",),
     ("ui_journal",),
     ("fuzz", "load"),
     ("bench", "__main__"),
@@ -108,7 +110,7 @@ def test_imports_go_down_the_list(path: Path):
 @pytest.mark.parametrize(
     "library, allowed",
     [
-        ("streamlit", {"ui", "ui_photo", "ui_classes", "ui_keeper", "ui_journal", "bench"}),
+        ("streamlit", {"ui", "ui_photo", "ui_classes", "ui_keeper", "ui_entry", "ui_journal", "bench"}),
         ("streamlit_webrtc", {"live"}),
         ("keras", {"training", "zoo"}),
         ("tensorflow", {"training"}),

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from itertools import pairwise
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -107,9 +108,10 @@ def test_it_knows_no_class_and_no_store() -> None:
 
 
 @pytest.fixture
-def page(monkeypatch: pytest.MonkeyPatch) -> Iterator[AppTest]:
+def page(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[AppTest]:
     """The page with a camera that has been started."""
     monkeypatch.chdir(ROOT)
+    monkeypatch.setenv("FER_DATABASE_URL", f"sqlite:///{tmp_path / 'emoji.sqlite3'}")
     monkeypatch.setenv("FER_DETECTOR", "cascade")
     playing = SimpleNamespace(state=SimpleNamespace(playing=True, signalling=False))
     asked: list[tuple[object, ...]] = []
@@ -120,6 +122,7 @@ def page(monkeypatch: pytest.MonkeyPatch) -> Iterator[AppTest]:
     settings = asked[-1][2]
     assert (settings.camera_width, settings.camera_fps) == (640, 20)  # type: ignore[attr-defined]
     yield opened
+    ui.writer().close()
     ui.st.cache_resource.clear()
 
 

@@ -18,6 +18,7 @@ from fer import archive, classify, journal, live, ui, ui_journal, ui_keeper
 from fer.errors import JournalError, StoreError
 from fer.labels import LABELS
 from fer.live import LIVE
+from fer.sitting import LOST_S
 from fer.store.journals import LOCKED_S, TRIES, Journals
 from fer.types import Entry, Frame, Head, Keeper, Trial
 from tests.conftest import ROOT
@@ -225,6 +226,172 @@ def test_a_database_that_is_full_loses_nothing_that_was_typed(
     assert "disk is full" in texts(page) and page.text_area[0].value == "a long day"
     page = press(page, "Save")
     assert [entry.note for entry in ui_keeper.journals().entries(who(page).keeper_id)] == ["a long day"]
+
+
+class Sat:
+    """A journal's page before which somebody sits, and the camera, clock and START of it."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now, self.shown = ui.now(), SimpleNamespace(playing=False, signalling=False)
+        monkeypatch.setattr(ui, "now", lambda: self.now)
+        monkeypatch.setattr(live, "camera", lambda *_: SimpleNamespace(state=self.shown))
+        monkeypatch.setattr(live.Pace, "check", lambda pace: None)
+        self.page = make()
+        next(one for one in self.page.segmented_control if one.label == "Source").set_value("5 seconds").run()
+        self.stream = self.page.session_state.journal_stream
+        self.stream._clock = lambda: self.now
+
+    def press_start(self) -> None:
+        self.shown.playing = True
+        self.page.run()
+
+    def sit(self, seconds: float, frame: Frame, every_s: float = 0.2) -> AppTest:
+        for _ in range(round(seconds / every_s)):
+            self.stream.on_frame(av.VideoFrame.from_ndarray(frame, format="bgr24"))
+            self.now += every_s
+        page = self.page.run()
+        self.shown.playing = not self.stream.stopped  # a camera that was taken from the page is off
+        return page
+
+    def counts_down(self) -> str:
+        return " ".join(bar.proto.text for bar in self.page.get("progress"))
+
+
+@pytest.fixture
+def sat(monkeypatch: pytest.MonkeyPatch) -> Sat:
+    return Sat(monkeypatch)
+
+
+def test_five_seconds_are_counted_down_and_end_by_themselves(sat: Sat, scene: Frame) -> None:
+    assert "Press **START**" in texts(sat.page) and "stops by itself" in texts(sat.page)
+    sat.press_start()
+    assert "Connecting" in texts(sat.page) and not sat.counts_down()
+    sat.sit(2.0, scene)
+    assert "3 s to go" in sat.counts_down() and not sat.page.radio
+    page = sat.sit(3.2, scene)
+    assert not page.exception and not sat.counts_down()
+    assert "Read as **😊️ happy** by the general model" in texts(page)
+    assert "The mean of 25 readings" in texts(page) and len(page.get("vega_lite_chart")) == 1
+    assert sat.stream.stopped and "journal_stream" not in page.session_state
+
+
+def test_what_five_seconds_showed_is_corrected_and_saved_as_a_photo_is(sat: Sat, scene: Frame) -> None:
+    sat.press_start()
+    page = sat.sit(5.2, scene)
+    page.radio[0].set_value("sad")
+    page.checkbox[0].check()
+    page = press(page, "Save")
+    (kept,) = ui_keeper.journals().entries(who(page).keeper_id)
+    assert kept.label == "sad"
+    np.testing.assert_allclose(kept.probs, PROBS, atol=1e-6)
+    assert len(ui_keeper.journals().pictures(who(page).keeper_id)) == 1
+    (picture,) = archive.unpack(ui_journal.exported(who(page), page.session_state.journal_key)).pictures.values()
+    assert cv2.imdecode(np.frombuffer(picture, np.uint8), 1).shape[2] == 3
+    assert "Press **START**" in texts(page) and "journal_sat" not in page.session_state
+
+
+def test_unless_ticked_no_picture_of_five_seconds_is_kept(sat: Sat, scene: Frame, tmp_path: Path) -> None:
+    sat.press_start()
+    page = press(sat.sit(5.2, scene), "Save")
+    assert len(ui_keeper.journals().entries(who(page).keeper_id)) == 1
+    assert ui_keeper.journals().pictures(who(page).keeper_id) == {}
+    assert {path.suffix for path in tmp_path.iterdir()} <= {".sqlite3", ".sqlite3-wal", ".sqlite3-shm"}
+
+
+def test_five_seconds_without_a_face_are_a_sentence_and_can_be_had_again(sat: Sat, scene: Frame) -> None:
+    sat.press_start()
+    empty = np.full((240, 320, 3), 128, np.uint8)
+    assert "No face is seen" in texts(sat.sit(2.0, empty))
+    page = sat.sit(3.2, empty)
+    assert "No face was seen" in texts(page) and "It ended" not in texts(page) and not page.radio
+    page = press(page, "Read again")
+    assert "Press **START**" in texts(page) and page.session_state.journal_stream is not sat.stream
+
+
+def test_a_keeper_who_stops_early_has_what_was_read_until_then(sat: Sat, scene: Frame) -> None:
+    sat.press_start()
+    sat.sit(2.0, scene)
+    sat.shown.playing = False
+    page = sat.page.run()
+    assert "It ended after 1.8 of 5 seconds." in texts(page) and "The mean of 10 readings" in texts(page)
+
+
+def test_a_connection_that_is_lost_half_way_ends_it_with_what_was_read(sat: Sat, scene: Frame) -> None:
+    sat.press_start()
+    sat.sit(1.0, scene)
+    sat.now += LOST_S
+    page = sat.page.run()
+    assert "It ended after 0.8 of 5 seconds." in texts(page) and "The mean of 5 readings" in texts(page)
+    assert sat.stream.stopped
+
+
+def test_stopped_before_the_first_picture_nothing_has_begun(sat: Sat) -> None:
+    sat.press_start()
+    sat.shown.playing = False
+    page = sat.page.run()
+    assert "Press **START**" in texts(page) and "It ended" not in texts(page)
+
+
+def test_a_connection_that_never_comes_is_a_sentence(sat: Sat) -> None:
+    sat.press_start()
+    sat.now += live.CONNECT_S + 1
+    assert "The connection failed" in texts(sat.page.run())
+
+
+def test_of_several_faces_the_main_one_is_read(sat: Sat, face_crop: Frame) -> None:
+    faces = np.full((240, 320, 3), 128, np.uint8)
+    faces[30:210, 10:175] = cv2.resize(face_crop, (165, 180))
+    faces[60:150, 215:297] = cv2.resize(face_crop, (82, 90))
+    sat.press_start()
+    page = sat.sit(5.2, faces)
+    assert "2 faces were seen; the main one was read." in texts(page) and "The mean of 25 readings" in texts(page)
+
+
+def test_five_seconds_count_as_a_camera_and_a_full_server_says_so(
+    sat: Sat, scene: Frame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FER_CAPACITY", "1")
+    ui.settings.clear()
+    sat.press_start()
+    sat.sit(1.0, scene)
+    assert ui.full() and "s to go" in sat.counts_down()  # it has its place, and keeps it
+    other = ui.new_sitting_stream()
+    assert not other.here
+    sat.sit(4.2, scene)
+    assert not ui.full()
+    other.on_frame(av.VideoFrame.from_ndarray(scene, format="bgr24"))
+    page = press(sat.page, "Read again")
+    assert "The server is full" in texts(page) and "Press **START**" not in texts(page)
+    other.stop()
+    assert "Press **START**" in texts(press(page, "Ask again"))
+
+
+def test_five_seconds_are_slowed_as_students_are_and_read_all_the_same(sat: Sat, scene: Frame) -> None:
+    ui.pace().per_s = 0.1 * ui.pace().wanted_per_s
+    sat.press_start()
+    page = sat.sit(5.2, scene)
+    assert "The mean of 3 readings" in texts(page) and "It ended" not in texts(page)
+
+
+def test_who_signs_out_in_the_middle_leaves_nothing_of_it(sat: Sat, scene: Frame) -> None:
+    sat.press_start()
+    sat.sit(2.0, scene)
+    page = press(sat.page, "Sign out")
+    assert sat.stream.stopped
+    assert not {"journal_stream", "journal_sat"} & set(page.session_state._state.filtered_state)
+
+
+def test_an_own_model_reads_five_seconds_and_the_entry_keeps_the_general_reading(
+    monkeypatch: pytest.MonkeyPatch, scene: Frame
+) -> None:
+    sat = Sat(monkeypatch)
+    sat.page.session_state.journal_head = head()
+    sat.press_start()
+    page = sat.sit(5.2, scene)
+    assert "sad** by your own model" in texts(page)
+    page = press(page, "Save")
+    (kept,) = ui_keeper.journals().entries(who(page).keeper_id)
+    assert kept.label == "sad" and LABELS[int(np.argmax(kept.probs))] == "happy"
 
 
 def test_one_keeper_sees_nothing_of_another(astronaut: Frame) -> None:

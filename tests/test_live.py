@@ -30,6 +30,7 @@ from fer.live import (
     Attendance,
     EmojiStream,
     Pace,
+    SittingStream,
     Snapshot,
     StudentStream,
     Watch,
@@ -741,3 +742,20 @@ def test_a_pace_lowers_every_rate_by_the_same_share() -> None:
     assert (pace.of(), pace.of(8.0)) == (2.0, 8.0)
     pace.per_s = 0.5
     assert (pace.of(), pace.of(8.0)) == (0.5, 2.0)
+
+
+def test_what_a_sitting_saw_outlasts_its_connection_and_reaches_no_class(turns: Turns) -> None:
+    clock = Clock()
+    stream = SittingStream(
+        lambda: Pipeline(FakeDetector([square(50, 50)]), FakeClassifier(), Options()), Pace(2.0), clock=clock
+    )
+    for _ in range(16):
+        stream.offer(video(noisy()))
+        while turns.waiting:
+            turns.take()
+        clock.now += 0.125
+    stream.on_ended()
+    seen = stream.sitting.likeness()
+    assert seen and len(seen.probs) == pytest.approx(12, abs=1)  # six a second
+    assert seen.picture.shape[2] == 3 and not stream.connected
+    assert not {"_writer", "_filler", "_class_id", "stream_ids"} & set(vars(stream))
