@@ -190,7 +190,7 @@ def _read_and_say(who: Keeper, seen: Likeness, certain: bool, key: str) -> None:
         return
     entry = Entry(uuid.uuid4().hex, ui.now(), label, tuple(map(float, seen.probs.mean(0))), note, tags)
     sealed = {entry.entry_id: ui_keeper.sealed(who, entry.entry_id, journal.jpeg(seen.picture))} if keep else {}
-    ui_keeper.journals().put(who.keeper_id, [entry], sealed)
+    ui_keeper.journals().put(who, [entry], sealed)
     state.journal_keep = keep
     _forget_sitting()
     state.journal_said = f"Saved as {ui.expression(label)}."

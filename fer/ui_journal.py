@@ -91,7 +91,7 @@ def undo(who: Keeper) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(f"The entry of {ui.clock(entry.at)} was deleted.", width="content")
         if st.button("Undo", icon=":material/undo:"):
-            ui_keeper.journals().put(who.keeper_id, [entry], sealed)
+            ui_keeper.journals().put(who, [entry], sealed)
             del state.journal_deleted
             st.rerun()
 
@@ -201,6 +201,8 @@ def data(who: Keeper, entries: Sequence[Entry]) -> None:
         state.journal_zips = state.get("journal_zips", 0) + 1
         st.rerun()
     _taken_in()
+    if state.journal_key:
+        _passphrase(who)
     st.subheader("Delete", anchor=False)
     if st.button("Delete all pictures", icon=":material/hide_image:"):
         ui_keeper.journals().delete_pictures(who.keeper_id)
@@ -214,6 +216,23 @@ def data(who: Keeper, entries: Sequence[Entry]) -> None:
             ui_keeper.journals().delete_keeper(who.keeper_id)
             ui_keeper.sign_out("Your journal has been deleted: every entry, picture and model, and your profile.")
             st.rerun()
+
+
+def _passphrase(who: Keeper) -> None:
+    """The form that changes it; pages of this journal that are open elsewhere are signed out by that."""
+    st.subheader("Passphrase", anchor=False)
+    with st.form("journal_passphrase", border=False, clear_on_submit=True):
+        old = ui_keeper.passphrase("The old passphrase")
+        new, again = ui_keeper.passphrase("The new passphrase"), ui_keeper.passphrase("The new passphrase again")
+        st.caption("Your pictures are sealed anew. Wherever else you are signed in, you are signed out.")
+        changing = st.form_submit_button("Change the passphrase", icon=":material/key:")
+    if changing:
+        if new != again:
+            raise JournalError("The two new passphrases are not the same. Nothing was changed.")
+        with st.spinner("Sealing your pictures anew…"):
+            ui_keeper.change_passphrase(who, old, new)
+        state.journal_said = "Your passphrase has been changed."
+        st.rerun()
 
 
 def exported(who: Keeper, key: bytes | None) -> bytes:
@@ -233,7 +252,7 @@ def take_in(who: Keeper, content: bytes) -> tuple[str, tuple[str, ...]]:
     sealed = (
         {i: ui_keeper.sealed(who, i, picture) for i, picture in found.pictures.items()} if state.journal_key else {}
     )
-    added = ui_keeper.journals().put(who.keeper_id, found.entries, sealed)
+    added = ui_keeper.journals().put(who, found.entries, sealed)
     there = len(found.entries) - added
     said = f"{added} added, {there} were there already, {len(found.left_out)} left out."
     unkept = " Their pictures were not: that needs a passphrase." if found.pictures and not sealed else ""

@@ -84,7 +84,7 @@ def who(page: AppTest) -> Keeper:
 
 def fill(page: AppTest, n: int = 1, label: str = "sad", **more: Any) -> list[Entry]:
     made = [Entry(f"{i:032x}", 1.75e9 + 86400 * i, label, PROBS, **more) for i in range(n)]
-    ui_keeper.journals().put(who(page).keeper_id, made, {})
+    ui_keeper.journals().put(who(page), made, {})
     return made
 
 
@@ -454,7 +454,7 @@ def labelled(page: AppTest, n: int = 84) -> None:
         read = LABELS[i % 7]
         probs = tuple(map(float, probs_of(read, 0.6 + 0.004 * (i // 7))))
         made.append(Entry(f"{i:032x}", 1.75e9 + i, "surprise" if read == "fear" else read, probs))
-    ui_keeper.journals().put(who(page).keeper_id, made, {})
+    ui_keeper.journals().put(who(page), made, {})
 
 
 def test_learning_shows_before_and_after_and_is_taken_back_by_one_tap(astronaut: Frame) -> None:
@@ -544,16 +544,68 @@ def test_bad_rows_are_counted_and_named() -> None:
     assert "Row 2" in page.warning[0].value
 
 
+NEW = "another horse entirely"
+
+
+def change(page: AppTest, old: str, new: str, again: str) -> AppTest:
+    page = go(page, "Data")
+    fields = [field for field in page.text_input if "assphrase" in field.label]
+    for field, typed in zip(fields, (old, new, again), strict=True):
+        field.input(typed)
+    return press(page, "Change the passphrase")
+
+
+def test_a_changed_passphrase_keeps_the_pictures_and_signs_out_elsewhere(astronaut: Frame) -> None:
+    page = take(make(), astronaut)
+    page.checkbox[0].check()
+    page = press(page, "Save")
+    elsewhere = sign_in(open_page(), "Ada", PASSPHRASE)
+    before = archive.unpack(ui_journal.exported(who(page), page.session_state.journal_key)).pictures
+    page = change(page, PASSPHRASE, NEW, NEW)
+    assert "Your passphrase has been changed." in [toast.value for toast in page.toast]
+    assert archive.unpack(ui_journal.exported(who(page), page.session_state.journal_key)).pictures == before != {}
+    page = press(take(go(page, "New"), astronaut), "Save")
+    assert len(ui_keeper.journals().entries(who(page).keeper_id)) == 2  # whoever changed it goes on
+
+    elsewhere = elsewhere.run()
+    assert "You have been signed out: the passphrase was changed" in texts(elsewhere)
+    assert not {"journal_keeper", "journal_key"} & set(elsewhere.session_state._state.filtered_state)
+    assert "do not open a journal" in texts(sign_in(elsewhere, "Ada", PASSPHRASE))
+    again = sign_in(elsewhere, "Ada", NEW)
+    assert (
+        archive.unpack(ui_journal.exported(who(again), again.session_state.journal_key)).pictures.keys()
+        >= before.keys()
+    )
+
+
+def test_an_entry_that_was_deleted_before_the_change_comes_back_with_its_picture(astronaut: Frame) -> None:
+    page = take(make(), astronaut)
+    page.checkbox[0].check()
+    page = press(go(press(page, "Save"), "Timeline"), "Delete")
+    page = press(change(page, PASSPHRASE, NEW, NEW), "Undo")
+    assert len(archive.unpack(ui_journal.exported(who(page), page.session_state.journal_key)).pictures) == 1
+
+
+@pytest.mark.parametrize("old, new, again, sentence", [
+    ("not the passphrase", NEW, NEW, "The old passphrase is not right. Nothing was changed."),
+    (PASSPHRASE, NEW, "something else", "are not the same. Nothing was changed."),
+    (PASSPHRASE, "short", "short", "10 to 200 signs"),
+])  # fmt: skip
+def test_a_passphrase_that_is_not_changed_says_why(old: str, new: str, again: str, sentence: str) -> None:
+    page = change(make(), old, new, again)
+    assert sentence in texts(page) and "journal_keeper" in sign_in(open_page(), "Ada", PASSPHRASE).session_state
+
+
 def test_everything_is_deleted_by_whoever_types_their_name() -> None:
     page = make()
     fill(page, 3)
     ui_keeper.journals().put_head(who(page).keeper_id, head())
     keeper = who(page)
     page = go(page, "Data")
-    page.text_input[0].input("ada")
+    page.text_input[-1].input("ada")
     page = press(page, "Delete my journal")
     assert "Nothing was deleted" in texts(page) and len(ui_keeper.journals().entries(keeper.keeper_id)) == 3
-    page.text_input[0].input("Ada")
+    page.text_input[-1].input("Ada")
     page = press(page, "Delete my journal")
     assert "Your journal has been deleted" in texts(page) and "journal_keeper" not in page.session_state
     assert ui_keeper.journals().entries(keeper.keeper_id) == []
@@ -570,6 +622,7 @@ def test_who_signs_in_elsewhere_has_a_journal_without_pictures(
     monkeypatch.setattr(st, "user", claims)
     page = take(open_page(), astronaut)
     assert "The journal of Ada" in texts(page) and not page.checkbox
+    assert "Change the passphrase" not in [button.label for button in go(open_page(), "Data").button]
     page = press(page, "Save")
     assert len(ui_keeper.journals().entries(who(page).keeper_id)) == 1
     assert who(open_page()) == who(page)
