@@ -182,9 +182,10 @@ def test_stopped_early_and_read_again(chromium: Browser, app: b.App) -> None:
 
 def test_a_camera_that_is_refused_says_what_to_change(chromium: Browser, app: b.App) -> None:
     page = make(chromium, app, "Ada")
-    page.context.new_cdp_session(page).send(
-        "Browser.setPermission", {"permission": {"name": "camera"}, "setting": "denied", "origin": app.url}
-    )
+    tools = page.context.new_cdp_session(page)
+    visitor = tools.send("Target.getTargetInfo")["targetInfo"]["browserContextId"]
+    refused = {"permission": {"name": "camera"}, "setting": "denied", "origin": app.url, "browserContextId": visitor}
+    tools.send("Browser.setPermission", refused)
     five_seconds(page)
     expect(page.get_by_text("This page may not use the camera")).to_be_visible()
     b.press_start(page)
