@@ -63,7 +63,7 @@ def ranges(probs: NDArray[Any], low: NDArray[Any], high: NDArray[Any]) -> alt.La
         x=alt.X("share:Q", title=None, scale=scale, axis=axis),
         color=alt.Color("expression:N", scale=COLOR, legend=None),
     )
-    line = base.mark_rule(strokeWidth=2, color="#555", aria=False).encode(
+    line = base.mark_rule(strokeWidth=2, color="#808080", aria=False).encode(
         x=alt.X("low:Q", scale=scale), x2=alt.X2("high:Q")
     )
     return cast(alt.LayerChart, alt.layer(bar, line, data=data).properties(height=30 * len(LABELS)))

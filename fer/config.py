@@ -124,7 +124,7 @@ class Settings:
         "FER_CAPACITY",
         50,
         _number(1, 10_000, int),
-        "The most students on camera at once on this server; who comes later can join without a camera",
+        "The most cameras at once, an emoji mirror counting as ten; students who come later can join without",
     )
     replicas: int = _setting(
         "FER_REPLICAS",

@@ -12,17 +12,19 @@ import av
 import numpy as np
 from PIL import Image
 
-from fer import classify, dataset, detect, photo, video
+from fer import archive, classify, dataset, detect, journal, photo, video
 from fer.config import Settings
 from fer.errors import FerError
+from fer.labels import LABELS
 from fer.pipeline import Options, Pipeline
+from fer.types import Entry
 
-Entry = Callable[[bytes], object]
+Reader = Callable[[bytes], object]
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "HEIF")
 CONTAINERS = {"mp4": "mpeg4", "mkv": "mjpeg", "avi": "mpeg4", "webm": "libvpx"}
 
 
-def entries(settings: Settings, folder: Path) -> dict[str, tuple[Entry, list[bytes]]]:
+def entries(settings: Settings, folder: Path) -> dict[str, tuple[Reader, list[bytes]]]:
     """What takes bytes from strangers, each with whole examples to damage; `folder` holds what a call writes."""
     detector, model = detect.choose(settings).create(settings), classify.load(settings.model)
 
@@ -42,6 +44,7 @@ def entries(settings: Settings, folder: Path) -> dict[str, tuple[Entry, list[byt
         "picture": (read_picture, [_picture(name) for name in FORMATS]),
         "video": (read_video, [_video(name, codec) for name, codec in CONTAINERS.items()]),
         "archive": (read_archive, [_archive()]),
+        "journal": (archive.unpack, [_journal()]),
     }
 
 
@@ -58,7 +61,7 @@ def run(settings: Settings, seconds: float) -> dict[str, list[float]]:
     return results
 
 
-def attack(entry: Entry, examples: list[bytes], seconds: float) -> list[float]:
+def attack(entry: Reader, examples: list[bytes], seconds: float) -> list[float]:
     """Hand `entry` damaged examples until the time is over; as `run`."""
     try:
         from hypothesis import HealthCheck, Phase, given
@@ -135,7 +138,14 @@ def _video(name: str, codec: str) -> bytes:
 
 def _archive() -> bytes:
     out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as packed:
         for label in ("happy", "sad"):
-            archive.writestr(f"test/{label}/1.png", _picture("PNG"))
+            packed.writestr(f"test/{label}/1.png", _picture("PNG"))
     return out.getvalue()
+
+
+def _journal() -> bytes:
+    """An exported journal of two entries, one with a picture."""
+    probs = tuple(float(label == "happy") for label in LABELS)
+    kept = [Entry(f"{i:032x}", 1.75e9 + i, "happy", probs, "a note, 🎈", ("home",)) for i in range(2)]
+    return archive.pack(kept, {kept[0].entry_id: journal.jpeg(_noise(24, 24))})

@@ -12,6 +12,7 @@ from prometheus_client.registry import Collector
 class Health:
     """One process at one moment: `model` and `database` are whether it can use them.
 
+    `cameras` are the places of FER_CAPACITY that connected ones have, `pages` those of students that are open.
     `pending` buckets wait to be written and `dropped` were given up; `refused` counts tries by their kind.
     """
 
@@ -46,7 +47,9 @@ class _Figures(Collector):
         ready.add_metric(["model"], health.model)
         ready.add_metric(["database"], health.database)
         yield ready
-        yield GaugeMetricFamily("classmood_cameras", "Students' cameras connected to this process", health.cameras)
+        yield GaugeMetricFamily(
+            "classmood_cameras", "Cameras connected to this process, an emoji mirror counting as ten", health.cameras
+        )
         yield GaugeMetricFamily("classmood_pages", "Students' pages open on this process", health.pages)
         yield GaugeMetricFamily("classmood_pending_buckets", "Buckets that wait to be written", health.pending)
         yield CounterMetricFamily("classmood_dropped_buckets", "Buckets that were given up", health.dropped)

@@ -28,6 +28,7 @@ from fer.draw import annotate
 from fer.governor import next_rate
 from fer.mask import Mask
 from fer.pipeline import Pipeline
+from fer.sitting import Sitting
 from fer.store.writer import Writer
 from fer.types import Frame, Presence, Reading
 
@@ -82,6 +83,10 @@ class Pace:
         """Whether students are read so much less often that they should be told."""
         return self.per_s < 0.75 * self.wanted_per_s
 
+    def of(self, wanted_per_s: float | None = None) -> float:
+        """The rate of a stream that wants another one than students have: lowered by as much as theirs is."""
+        return self.per_s * (wanted_per_s or self.wanted_per_s) / self.wanted_per_s
+
     def waited(self, seconds: float, what: str = "pool") -> None:
         """Something began that much later than it could have."""
         self._late_s[what].append(seconds)
@@ -119,39 +124,35 @@ class _Picture:
     at: float
 
 
-class StudentStream:
-    """Analyses one student's pictures and hands buckets to the writer.
+class CameraStream:
+    """A visitor's camera: its newest picture is analysed when it is time to.
 
-    Pictures come to `offer` on the server's event loop, or with the overlay to `on_frame` on a thread of
-    streamlit-webrtc; `analyse` runs on a thread of POOL, one call at a time, the rest on the page's thread. What
-    they share is the newest picture and one Snapshot, each replaced as a whole. It never touches
+    Pictures come to `offer` on the server's event loop, or where they are sent back to `on_frame` on a thread of
+    streamlit-webrtc; `analyse` runs on a thread of POOL or on that one, one call at a time, the rest on the page's
+    thread. What they share is the newest picture and one Snapshot, each replaced as a whole. It never touches
     st.session_state, which outside the page's thread is one object for all users.
     """
+
+    overlay = False  # whether pictures are sent back, with something drawn on them
+    per_s: float | None = None  # how often it is analysed where that is not as often as a student is
+    places = 1  # of FER_CAPACITY
 
     def __init__(
         self,
         pipeline: Callable[[], Pipeline],
-        writer: Writer,
-        class_id: int,
         pace: Pace,
         page_open: Callable[[], bool] = lambda: True,
         clock: Callable[[], float] = time.time,
         ice_servers: Sequence[Mapping[str, Any]] = (),
-        again: bool = False,
     ) -> None:
         """`pipeline` makes the pipeline of a new connection: nothing of the last one is carried over.
 
-        `page_open` tells from any thread whether the student's page still has its connection to the server. A
-        student who contributed before, `again` or by an earlier connection of this stream, is counted from the next
-        slot on: in the one that fills, the ids of both connections would be two students.
+        `page_open` tells from any thread whether the visitor's page still has its connection to the server.
         """
-        self._page_open, self._newest = page_open, _Picture(None, -math.inf)
-        self._make_pipeline, self._writer, self._clock = pipeline, writer, clock
-        self._class_id, self.pace = class_id, pace
-        self.ice_servers, self._again = ice_servers, again
+        self._make_pipeline, self._page_open, self._clock = pipeline, page_open, clock
+        self.pace, self.ice_servers = pace, ice_servers
         self._lock = threading.Lock()
-        self.overlay = self.paused = False
-        self.stream_ids: list[str] = []
+        self._newest = _Picture(None, -math.inf)
         self.snapshot = Snapshot()
         self.arrived = 0
         self.stopped = False
@@ -168,15 +169,21 @@ class StudentStream:
     def connected(self) -> bool:
         return self._connected
 
+    @property
+    def here(self) -> bool:
+        """Whether it has its places among the cameras of this server."""
+        return self._connected and self._page_open()
+
     def on_frame(self, frame: av.VideoFrame) -> av.VideoFrame:
-        """Analyse the frame if it is time to; returns it, annotated where the overlay is on.
+        """Analyse the frame if it is time to; returns it, drawn upon where the overlay is on.
 
         An exception here would end the track.
         """
         if self._take(frame):
             self.analyse()
         try:
-            return self._annotated(frame) if self.overlay and not self.stopped else frame
+            with self._lock:
+                return self._drawn(frame) if self.overlay and self._connected else frame
         except Exception:
             self.snapshot = _failed(self.snapshot)
             return frame
@@ -195,11 +202,6 @@ class StudentStream:
         with self._lock:
             self._disconnect()
 
-    @property
-    def here(self) -> bool:
-        """Whether the student's page is open and has a camera's place."""
-        return not self.stopped and self._page_open()
-
     def check(self) -> None:
         """End the stream if its page is gone and its pictures have stopped: called by Watch, ten times a second.
 
@@ -210,15 +212,9 @@ class StudentStream:
             self.on_ended()
 
     def stop(self) -> None:
-        """Contribute nothing any more."""
+        """Read nothing any more."""
         self.stopped = True
         self.on_ended()
-
-    def delete(self) -> None:
-        """Stop, and forget what waits to be written; the rows that were written are the store's to delete."""
-        self.stop()
-        for stream_id in self.stream_ids:
-            self._writer.forget(stream_id)
 
     def _take_turn(self, asked_at: float) -> None:
         self._waiting = False
@@ -230,108 +226,143 @@ class StudentStream:
         now = self._clock()
         self._newest = _Picture(frame, now)
         self.arrived += 1
-        early_s, interval_s = self._due_at - now, 1 / self.pace.per_s
+        early_s, interval_s = self._due_at - now, 1 / self.pace.of(self.per_s)
         if self.stopped or (self._connected and 0 < early_s <= interval_s):
             return False
         # The next is due an interval after this one was, not after it came: else the wait for a picture adds up.
         self._due_at = (self._due_at if abs(early_s) < interval_s else now) + interval_s
         return True
 
-    def _read(self, newest: "_Picture") -> None:
+    def _read(self, newest: _Picture) -> None:
         if not self._connected:
             self._connect()
         state, readings = self._look(newest)
-        buckets = self._filler.add(readings, newest.at)
-        self._writer.put(buckets, Presence(self._class_id, self.stream_ids[-1], newest.at, len(buckets)))
+        self._keep(readings, newest)
         self.snapshot = Snapshot(state, tuple(readings), newest.at, self.snapshot.errors)
 
-    def _look(self, newest: "_Picture") -> tuple[str, list[Reading]]:
-        if self.paused:
-            return PAUSED, []
-        picture = grey(newest.frame)
+    def _look(self, newest: _Picture) -> tuple[str, list[Reading]]:
+        picture = self._picture(newest.frame)
         if is_black(picture):
             return CAMERA_OFF, []
         readings = self._pipeline.analyse(picture, newest.at)
         return LIVE if readings else NO_FACE, readings
 
-    def _annotated(self, frame: av.VideoFrame) -> av.VideoFrame:
-        picture = cast(Frame, frame.to_ndarray(format="bgr24"))
-        return av.VideoFrame.from_ndarray(annotate(picture, self.snapshot.readings), format="bgr24")
+    def _picture(self, frame: av.VideoFrame) -> Frame:
+        """What is read of a picture."""
+        return grey(frame)
+
+    def _keep(self, readings: list[Reading], newest: _Picture) -> None:
+        """What becomes of the readings of a picture, other than being shown."""
+
+    def _drawn(self, frame: av.VideoFrame) -> av.VideoFrame:
+        """The picture to send back, with what was read last."""
+        return av.VideoFrame.from_ndarray(annotate(colours(frame), self.snapshot.readings), format="bgr24")
 
     def _connect(self) -> None:
-        self.stream_ids.append(secrets.token_hex(16))
         self._pipeline = self._make_pipeline()
-        since = next_slot(self._clock()) if self._again else -math.inf
-        self._filler = BucketFiller(self._class_id, self.stream_ids[-1], since=since)
-        self._connected = self._again = True
+        self._connected = True
 
     def _disconnect(self) -> None:
-        if self._connected:
-            self._writer.leave(self.stream_ids[-1])
         self._connected = False
         self._newest = _Picture(None, -math.inf)  # else a turn still to come would connect it again
         self.snapshot = Snapshot()
 
 
-class EmojiStream:
-    """A visitor's own picture, mirrored, with an emoji for every face. It goes back to them alone.
-
-    `on_frame` runs on a thread of streamlit-webrtc, `on_ended` on its event loop, the rest on the page's thread.
-    Nothing is kept but `picture`, the last one that was drawn, for a snapshot: until the connection ends.
-    """
-
-    overlay = True
+class StudentStream(CameraStream):
+    """Analyses one student's pictures and hands buckets to the writer."""
 
     def __init__(
         self,
         pipeline: Callable[[], Pipeline],
-        interval_s: float,
+        writer: Writer,
+        class_id: int,
+        pace: Pace,
+        page_open: Callable[[], bool] = lambda: True,
         clock: Callable[[], float] = time.time,
         ice_servers: Sequence[Mapping[str, Any]] = (),
+        again: bool = False,
     ) -> None:
-        """`pipeline` makes the pipeline of a new connection."""
-        self._make_pipeline, self._interval_s, self._clock = pipeline, interval_s, clock
-        self.ice_servers = ice_servers
-        self._lock = threading.Lock()
+        """A student who contributed before, `again` or by an earlier connection of this stream, is counted from the
+        next slot on: in the one that fills, the ids of both connections would be two students.
+        """
+        super().__init__(pipeline, pace, page_open, clock, ice_servers)
+        self._writer, self._class_id, self._again = writer, class_id, again
+        self.overlay = self.paused = False
+        self.stream_ids: list[str] = []
+
+    @property
+    def here(self) -> bool:
+        """Whether the student's page is open and has a camera's place: from joining on, not only while it is on."""
+        return not self.stopped and self._page_open()
+
+    def delete(self) -> None:
+        """Stop, and forget what waits to be written; the rows that were written are the store's to delete."""
+        self.stop()
+        for stream_id in self.stream_ids:
+            self._writer.forget(stream_id)
+
+    def _look(self, newest: _Picture) -> tuple[str, list[Reading]]:
+        return (PAUSED, []) if self.paused else super()._look(newest)
+
+    def _keep(self, readings: list[Reading], newest: _Picture) -> None:
+        buckets = self._filler.add(readings, newest.at)
+        self._writer.put(buckets, Presence(self._class_id, self.stream_ids[-1], newest.at, len(buckets)))
+
+    def _connect(self) -> None:
+        self.stream_ids.append(secrets.token_hex(16))
+        since = next_slot(self._clock()) if self._again else -math.inf
+        self._filler = BucketFiller(self._class_id, self.stream_ids[-1], since=since)
+        self._again = True
+        super()._connect()
+
+    def _disconnect(self) -> None:
+        if self._connected:
+            self._writer.leave(self.stream_ids[-1])
+        super()._disconnect()
+
+
+class EmojiStream(CameraStream):
+    """A visitor's own picture, mirrored, with an emoji for every face. It goes back to them alone.
+
+    Nothing is kept but `picture`, the last one that was drawn, for a snapshot: until the connection ends.
+    """
+
+    overlay = True
+    per_s = 8.0
+    places = 10  # drawing and encoding 20 pictures a second costs as much as that many students with their pages
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
         self.cover = True
-        self.snapshot = Snapshot()
-        self._forget()
-
-    def on_frame(self, frame: av.VideoFrame) -> av.VideoFrame:
-        """The picture to send back; an exception here would end the track."""
-        try:
-            with self._lock:
-                return self._drawn(frame)
-        except Exception:
-            self.snapshot = _failed(self.snapshot)
-            return frame
-
-    def on_ended(self) -> None:
-        """The connection has ended: nothing of it is kept."""
-        with self._lock:
-            self._forget()
-
-    def _forget(self) -> None:
-        self.snapshot = Snapshot()
         self.picture, self._mask = NO_PICTURE, Mask()
-        self._pipeline: Pipeline | None = None
+
+    def _picture(self, frame: av.VideoFrame) -> Frame:
+        return np.ascontiguousarray(grey(frame)[:, ::-1])
+
+    def _keep(self, readings: list[Reading], newest: _Picture) -> None:
+        self._mask.aim(readings)
 
     def _drawn(self, frame: av.VideoFrame) -> av.VideoFrame:
-        now = self._clock()
-        picture = cast(Frame, np.ascontiguousarray(frame.to_ndarray(format="bgr24")[:, ::-1]))
-        if abs(now - self.snapshot.at) >= self._interval_s:
-            state, readings = self._read(picture, now)
-            self._mask.aim(readings)
-            self.snapshot = replace(self.snapshot, state=state, readings=tuple(readings), at=now)
-        self.picture = self._mask.draw(picture, now, self.cover)
+        mirrored = np.ascontiguousarray(colours(frame)[:, ::-1])
+        self.picture = self._mask.draw(mirrored, self._newest.at, self.cover)
         return av.VideoFrame.from_ndarray(self.picture, format="bgr24")
 
-    def _read(self, picture: Frame, now: float) -> tuple[str, list[Reading]]:
-        if is_black(picture):
-            return CAMERA_OFF, []
-        self._pipeline = self._pipeline or self._make_pipeline()
-        readings = self._pipeline.analyse(picture, now)
-        return LIVE if readings else NO_FACE, readings
+    def _disconnect(self) -> None:
+        super()._disconnect()
+        self.picture, self._mask = NO_PICTURE, Mask()
+
+
+class SittingStream(CameraStream):
+    """A journal keeper's five seconds: what was seen is in `sitting`, in memory alone, and outlasts the connection."""
+
+    per_s = 6.0
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self.sitting = Sitting()
+
+    def _keep(self, readings: list[Reading], newest: _Picture) -> None:
+        self.sitting.add(colours(newest.frame), readings, newest.at)
 
 
 class Attendance:
@@ -393,10 +424,10 @@ class Watch:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._streams: weakref.WeakSet[StudentStream | Attendance | Pace] = weakref.WeakSet()
+        self._streams: weakref.WeakSet[CameraStream | Attendance | Pace] = weakref.WeakSet()
         self._thread = threading.Thread(target=self._work, name="fer-watch", daemon=True)
 
-    def add(self, stream: StudentStream | Attendance | Pace) -> None:
+    def add(self, stream: CameraStream | Attendance | Pace) -> None:
         """Look after `stream` for as long as anybody holds it."""
         with self._lock:
             self._streams.add(stream)
@@ -404,24 +435,25 @@ class Watch:
             self._thread.start()
 
     def connected(self) -> tuple[int, int]:
-        """How many cameras are connected to this process, and how many students' pages are."""
+        """How many places connected cameras have in this process, and how many students' pages are open."""
         here = [held for held in self._held() if not isinstance(held, Pace) and held.connected]
-        cameras = sum(isinstance(held, StudentStream) for held in here)
-        return cameras, len(here) - cameras
+        cameras = sum(held.places for held in here if isinstance(held, CameraStream))
+        return cameras, sum(isinstance(held, Attendance) for held in here)
 
-    def cameras(self) -> int:
-        """How many students have a place with a camera."""
-        return sum(1 for held in self._held() if isinstance(held, StudentStream) and held.here)
+    def full(self, places: int, capacity: int) -> bool:
+        """Whether a camera that needs so many places finds none. One that needs more than all wants to be alone."""
+        taken = sum(held.places for held in self._held() if isinstance(held, CameraStream) and held.here)
+        return taken + min(places, capacity) > capacity
 
     def stop(self) -> None:
         """The process ends: everybody leaves."""
         for held in self._held():
-            if isinstance(held, StudentStream):
+            if isinstance(held, CameraStream):
                 held.stop()
             elif isinstance(held, Attendance):
                 held.leave()
 
-    def _held(self) -> list[StudentStream | Attendance | Pace]:
+    def _held(self) -> list[CameraStream | Attendance | Pace]:
         with self._lock:
             return list(self._streams)
 
@@ -441,7 +473,7 @@ class Sink:
     Everything runs on the event loop, and only what takes no time.
     """
 
-    def __init__(self, stream: StudentStream) -> None:
+    def __init__(self, stream: CameraStream) -> None:
         self._stream = stream
         self._track: Any = None
         self._task: asyncio.Task[None] | None = None
@@ -453,8 +485,7 @@ class Sink:
         return self._track is not None
 
     def start(self) -> None:
-        loop = self._stream.pace.loop = asyncio.get_running_loop()
-        self._task = loop.create_task(self._pass_on())
+        self._task = asyncio.get_running_loop().create_task(self._pass_on())
 
     def stop(self) -> None:
         if self._task is not None and not self._task.get_loop().is_closed():
@@ -477,11 +508,16 @@ def grey(frame: av.VideoFrame) -> Frame:
     BT.601); converting the colours of a picture would take 0.4 ms.
     """
     if frame.format.name not in ("yuv420p", "yuvj420p"):
-        return cast(Frame, frame.to_ndarray(format="bgr24"))
+        return colours(frame)
     plane: Any = frame.planes[0]
     luma = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[: frame.height, : frame.width]
     full = frame.format.name == "yuvj420p" or frame.color_range == ColorRange.JPEG
     return np.asarray(luma if full else cv2.LUT(luma, STRETCHED), np.uint8)
+
+
+def colours(frame: av.VideoFrame) -> Frame:
+    """The picture as it is shown.  # (H, W, 3) uint8 BGR"""
+    return cast(Frame, frame.to_ndarray(format="bgr24"))
 
 
 def is_black(picture: Frame) -> bool:
@@ -490,7 +526,7 @@ def is_black(picture: Frame) -> bool:
     return float(sample.mean()) < DARK and float(sample.std()) < FLAT
 
 
-def camera(key: str, stream: StudentStream | EmojiStream, settings: Settings) -> Any:
+def camera(key: str, stream: CameraStream, settings: Settings) -> Any:
     """The START button and the visitor's own picture; returns streamlit-webrtc's context.
 
     The picture is sent back only for an overlay. Each mode has a key of its own: a connection cannot
@@ -498,7 +534,9 @@ def camera(key: str, stream: StudentStream | EmojiStream, settings: Settings) ->
     """
     # Imported within a page: only there does a component register with Streamlit (1.67); serve.py imports us before.
     from streamlit_webrtc import WebRtcMode, webrtc_streamer
+    from streamlit_webrtc.eventloop import get_global_event_loop
 
+    stream.pace.loop = get_global_event_loop()
     rtc.tune(settings.camera_width, settings.camera_fps)
     mode = WebRtcMode.SENDRECV if stream.overlay else WebRtcMode.SENDONLY
     width = settings.camera_width
@@ -521,18 +559,19 @@ def camera(key: str, stream: StudentStream | EmojiStream, settings: Settings) ->
     )
 
 
-def _takes(stream: StudentStream | EmojiStream) -> dict[str, Any]:
+def _takes(stream: CameraStream) -> dict[str, Any]:
     """How streamlit-webrtc hands over pictures: through a thread of its own only where they are sent back."""
-    if stream.overlay or isinstance(stream, EmojiStream):
+    if stream.overlay:
         return {"video_frame_callback": stream.on_frame, "on_video_ended": stream.on_ended, "async_processing": True}
     return {"sink_video_track": Sink(stream)}
 
 
-def answer(stream: StudentStream, sdp: str, settings: Settings, loop: Any, relay: Any) -> tuple[Any, str]:
+def answer(stream: CameraStream, sdp: str, settings: Settings, loop: Any, relay: Any) -> tuple[Any, str]:
     """Take an offer as `camera` does, outside of a page: the worker, which wants to be stopped, and the answer."""
     from streamlit_webrtc import WebRtcMode
     from streamlit_webrtc.webrtc import WebRtcWorker
 
+    stream.pace.loop = loop
     rtc.tune(settings.camera_width, settings.camera_fps)
     taken = ("mode", "rtc_configuration", "loop", "relay", "self")
     unused = {name: None for name in inspect.signature(WebRtcWorker).parameters if name not in taken}
@@ -554,7 +593,7 @@ def answer(stream: StudentStream, sdp: str, settings: Settings, loop: Any, relay
 
 
 def status(active: bool, connecting_s: float, snapshot: Snapshot, now: float) -> str:
-    """The state to show a student: one of READY, CONNECTING, FAILED, STALLED, LIVE, NO_FACE, CAMERA_OFF, PAUSED.
+    """The state to show a visitor: one of READY, CONNECTING, FAILED, STALLED, LIVE, NO_FACE, CAMERA_OFF, PAUSED.
 
     `active` is whether START was pressed, `connecting_s` how long ago, without a picture since.
     """

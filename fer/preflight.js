@@ -1,14 +1,14 @@
-// Tells a student before START, in plain words, whether camera and network will do, and what to change if not.
+// Tells a visitor before START, in plain words, whether camera and network will do, and what to change if not.
 // It asks for no permission and opens no camera: it reads what the browser says without asking.
 const SIGNS = { good: "✓", doubtful: "!", bad: "✗" };
 const GATHER_MS = 5000;
 
-async function camera() {
+async function camera(otherwise) {
   if (!window.isSecureContext || !navigator.mediaDevices)
-    return ["bad", "Browsers open the camera on https:// addresses only. Ask your instructor for such a link."];
+    return ["bad", `Browsers open the camera on https:// addresses only. Ask for such a link, or ${otherwise}.`];
   const devices = await navigator.mediaDevices.enumerateDevices();
   if (!devices.some((device) => device.kind === "videoinput"))
-    return ["bad", "No camera was found. Plug one in and reload the page, or join without a camera."];
+    return ["bad", `No camera was found. Plug one in and reload the page, or ${otherwise}.`];
   const permission = await navigator.permissions?.query({ name: "camera" }).catch(() => null);
   if (permission?.state === "denied")
     return ["bad", "This page may not use the camera. Click the sign beside the address, allow the camera, and reload."];
@@ -50,7 +50,7 @@ async function network(iceServers) {
 export default function ({ data, parentElement }) {
   const list = parentElement.querySelector("ul");
   if (list.childElementCount) return;
-  for (const check of [camera, () => network(data.iceServers)]) {
+  for (const check of [() => camera(data.otherwise), () => network(data.iceServers)]) {
     const line = list.appendChild(document.createElement("li"));
     line.textContent = "… checking";
     check()

@@ -1,4 +1,4 @@
-// Shows a student their own picture while streamlit-webrtc only sends it (its SENDONLY mode shows nothing).
+// Shows a visitor their own picture while streamlit-webrtc only sends it (its SENDONLY mode shows nothing).
 // The stream that its frame opens is shown as it is: a second getUserMedia of ours would mute the first on iOS.
 const FRAMES = 'iframe[title*="webrtc_streamer"]';
 

@@ -31,7 +31,7 @@ from fer.detect import Choice, Detector, PerThread
 from fer.errors import ClassError, FerError, StoreError
 from fer.health import Health
 from fer.labels import COLORS, EMOJI
-from fer.live import Attendance, EmojiStream, Pace, StudentStream, Watch
+from fer.live import Attendance, CameraStream, EmojiStream, Pace, SittingStream, Snapshot, StudentStream, Watch
 from fer.pipeline import Options, Pipeline
 from fer.report import Lesson
 from fer.store import Store, codes
@@ -46,7 +46,21 @@ CHART_FONT = "Source Sans, Noto Color Emoji, Apple Color Emoji, Segoe UI Emoji, 
 # Wrong tries a minute, by one address and by all. A school may share an address; 600 codes a minute hit one of ten open
 # classes in 17 days on average, and show its title. Keys cannot be guessed: that bound is for the time a check takes.
 TRIES = {"code": (20, 600), "key": (10, 100)}
-EMOJI_ANALYSES_PER_S, EMOJI_HALF_LIFE_S = 8.0, 0.4
+EMOJI_HALF_LIFE_S = 0.4
+# What a page says of a camera's state, see live.status; a class has a word more on some.
+SENTENCES = {
+    live.READY: "Press **START** and allow the camera when your browser asks.",
+    live.CONNECTING: ":material/sync: Connecting…",
+    live.FAILED: (
+        "**The connection failed.** Your browser and the server found no way for the video. Press STOP and START "
+        "again; if it stays so, try another network (a phone's hotspot, say): company networks often block "
+        "video. The operator of this site can add a TURN server."
+    ),
+    live.STALLED: "**No picture arrives any more.** Check your network; press STOP and START to connect again.",
+    live.NO_FACE: "**No face is seen.** Sit in the light and face the camera.",
+    live.CAMERA_OFF: "**Your camera sends black.** Is it covered, or switched off?",
+}
+FULL = "**The server is full:** as many cameras are on as it can read. Ask again in a few minutes."
 LAW = """
 In the European Union, inferring emotions of people in **education** from their faces is prohibited
 (AI Act, Regulation (EU) 2024/1689, Article 5(1)(f)), save for medical or safety reasons. Elsewhere other laws
@@ -150,7 +164,19 @@ def new_emoji_stream() -> EmojiStream:
     choice, model, chosen = detector_choice(), classifier(), settings()
     options = replace(Options.of(chosen, model.card), half_life_s=min(EMOJI_HALF_LIFE_S, chosen.half_life_s))
     make: Callable[[], Pipeline] = lambda: Pipeline(choice.create(chosen), model, options)  # noqa: E731
-    return EmojiStream(make, 1 / EMOJI_ANALYSES_PER_S, ice_servers=_ice_servers())
+    stream = EmojiStream(make, pace(), _page_open(), ice_servers=_ice_servers())
+    _watch().add(stream)
+    return stream
+
+
+def new_sitting_stream() -> SittingStream:
+    """A journal keeper's stream for five seconds; it touches neither a class nor the store."""
+    detector, model, chosen = _shared_detector(), classifier(), settings()
+    # The mean of single readings is taken: smoothing would weigh the first ones more, and a baseline is a class's.
+    options = replace(Options.of(chosen, model.card), half_life_s=0.0, baseline_s=0.0)
+    stream = SittingStream(lambda: Pipeline(detector, model, options), pace(), _page_open(), ice_servers=_ice_servers())
+    _watch().add(stream)
+    return stream
 
 
 def _ice_servers() -> Sequence[Mapping[str, Any]]:
@@ -160,6 +186,11 @@ def _ice_servers() -> Sequence[Mapping[str, Any]]:
 def emoji_camera(stream: EmojiStream) -> Any:
     """The START button and the picture with emoji: larger and smoother than a class needs it."""
     return live.camera("emoji", stream, replace(settings(), camera_width=640, camera_fps=20))
+
+
+def sitting_camera(stream: SittingStream) -> Any:
+    """The START button of five seconds: larger than a class needs it, since a picture may be kept."""
+    return live.camera("five_seconds", stream, replace(settings(), camera_width=640))
 
 
 def new_attendance(room: Classroom, counted: bool) -> Attendance:
@@ -351,9 +382,19 @@ def pace_notice() -> str:
     return f"Many cameras are on: to keep up, each is now read {often}."
 
 
-def full() -> bool:
-    """Whether no further student may join with a camera on this server."""
-    return _watch().cameras() >= settings().capacity
+def full(places: int = 1) -> bool:
+    """Whether no further camera that needs so many places may be read on this server."""
+    return _watch().full(places, settings().capacity)
+
+
+def room_for(stream: CameraStream) -> bool:
+    """Whether a camera that is not a student's may be read; where not, say so, with a button to ask again."""
+    if stream.connected or not full(stream.places):
+        return True
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.warning(FULL, icon=":material/hourglass:", width="stretch")
+        st.button("Ask again", icon=":material/refresh:")
+    return False
 
 
 @st.cache_resource(show_spinner=False)
@@ -429,18 +470,37 @@ def _taken_apart(drawn: alt.Chart | alt.LayerChart) -> tuple[Any, dict[str, Any]
 
 
 def own_picture() -> None:
-    """The student's own camera, mirrored, as their browser sends it; nothing before START and after STOP."""
+    """The visitor's own camera, mirrored, as their browser sends it; nothing before START and after STOP."""
     html = '<video muted playsinline aria-label="Your own picture"></video>'
     css = "video { width: 100%; border-radius: 12px; transform: scaleX(-1); display: none; background: #000 }"
     component("preview", html, css)(key="own_picture")
 
 
-def preflight(stream: StudentStream) -> None:
-    """What the student's browser says of camera and network before START, and what to change if they will not do."""
+def camera_status(seen: Snapshot, active: bool) -> str:
+    """Which of SENTENCES, or live.LIVE, holds; `active` is whether START was pressed, as the page's run found it."""
+    waiting = active and seen.state == live.WAITING
+    if not waiting:
+        st.session_state.pop("camera_waits_since", None)
+    since = st.session_state.setdefault("camera_waits_since", now()) if waiting else now()
+    return live.status(active, now() - since, seen, now())
+
+
+def show_status(shown: str, sentences: Mapping[str, str] = SENTENCES) -> None:
+    """What a visitor reads in place of their reading."""
+    (st.error if shown == live.FAILED else st.info)(sentences[shown])
+
+
+def preflight(stream: CameraStream, otherwise: str) -> None:
+    """What the visitor's browser says of camera and network before START, and what to change if they will not do.
+
+    `otherwise` is what one can do without a camera.
+    """
     css = "ul { list-style: none; margin: 0; padding: 0; color: var(--st-text-color); font-size: .9rem }\n"
     css += "li[data-state=bad], li[data-state=doubtful] { font-weight: 600 }"
     servers = [dict(server) for server in stream.ice_servers]
-    component("preflight", '<ul aria-live="polite"></ul>', css)(key="preflight", data={"iceServers": servers})
+    component("preflight", '<ul aria-live="polite"></ul>', css)(
+        key="preflight", data={"iceServers": servers, "otherwise": otherwise}
+    )
 
 
 @st.cache_resource(show_spinner=False)

@@ -1,7 +1,5 @@
 """The sections of the journal's page. What is open in them lives in st.session_state as what ui_keeper knows does."""
 
-import secrets
-import uuid
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -12,104 +10,13 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import streamlit as st
 
-from fer import archive, charts, draw, journal, learning, personal, photo, ui, ui_keeper, vault
+from fer import archive, charts, journal, learning, personal, ui, ui_entry, ui_keeper, vault
 from fer.errors import JournalError
-from fer.labels import LABELS, UNCERTAIN
-from fer.types import Entry, Frame, Head, Keeper, Reading
+from fer.labels import LABELS
+from fer.types import Entry, Head, Keeper
 
 A_PAGE = 10
 state = st.session_state
-
-
-# A new entry.
-
-
-def new_entry(who: Keeper, entries: Sequence[Entry]) -> None:
-    """A picture, its reading, and what the keeper says to it."""
-    turn = state.setdefault("journal_turn", 0)
-    left, right = st.columns([2, 3], gap="large")
-    with left:
-        given = _given(turn)
-    if given is None:
-        left.caption("The picture is read in memory. It is kept only if you tick so, and then sealed.")
-        return
-    with left, st.spinner("Reading the picture…"):
-        frame = photo.decode(given.getvalue())
-        found, _ = photo.read_faces(frame, ui.new_detector(), ui.classifier(), ui.settings().confidence_floor)
-    if not found:
-        right.warning("No face was found. A face should be upright, lit, and at least 24 pixels wide.")
-        return
-    with right:
-        _read_and_say(who, frame, _whose(frame, found, turn), f"{turn}_{given.file_id}")
-
-
-def _given(turn: int) -> Any:
-    """The picture that was taken or uploaded, or None."""
-    source = st.segmented_control("Source", ["Camera", "Upload"], default="Camera", label_visibility="collapsed")
-    if source == "Upload":
-        kinds = ["jpg", "jpeg", "png", "webp", "heic", "heif"]
-        return st.file_uploader("A picture with your face", type=kinds, key=f"journal_upload_{turn}")
-    if ui.camera_blocked():
-        st.warning("Browsers open the camera on https:// addresses only; upload a picture instead.")
-    return st.camera_input("Take a picture", key=f"journal_camera_{turn}")
-
-
-def _whose(frame: Frame, found: Sequence[Reading], turn: int) -> Reading:
-    """The main face; where there are others, the keeper may say which one is theirs."""
-    if len(found) == 1:
-        return found[0]
-    numbered = draw.shrink(draw.annotate(frame, found, numbered=True))
-    st.image(numbered, channels="BGR", alt="The faces that were found, with their numbers")
-    names = list(range(1, len(found) + 1))
-    number = st.selectbox(f"{len(found)} faces were found. Which one is yours?", names, key=f"journal_whose_{turn}")
-    return found[(number or 1) - 1]
-
-
-def _read_and_say(who: Keeper, frame: Frame, reading: Reading, key: str) -> None:
-    picture = journal.portrait(frame, reading.face)
-    own = personal.read(state.journal_head, reading.probs)
-    likeliest = int(own.argmax())
-    by = "your own model" if state.journal_head else "the general model"
-    sure = "" if own.max() >= ui.settings().confidence_floor and reading.label != UNCERTAIN else ", but not surely"
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.image(picture, channels="BGR", width=112, alt="Your face, as it was found")
-        st.markdown(f"Read as **{ui.expression(LABELS[likeliest])}** by {by}{sure}.", width="stretch")
-    ui.chart(charts.bars(own, uncertain=False), "journal_bars")
-    with st.form(f"journal_new_{key}_{reading.face_id}", border=False):
-        label, note, tags = _fields(likeliest)
-        keep = False
-        if state.journal_key:
-            keep = st.checkbox(
-                "Keep the picture, sealed with my passphrase",
-                state.get("journal_keep", False),
-                help="Whoever runs this server cannot open it without your passphrase.",
-            )
-        saving = st.form_submit_button("Save", type="primary", icon=":material/check:")
-    if not saving:
-        return
-    entry = Entry(uuid.uuid4().hex, ui.now(), label, tuple(map(float, reading.probs)), note, tags)
-    sealed = {entry.entry_id: _sealed(who, entry.entry_id, journal.jpeg(picture))} if keep else {}
-    ui_keeper.journals().put(who.keeper_id, [entry], sealed)
-    state.journal_keep, state.journal_turn = keep, state.journal_turn + 1
-    state.journal_said = f"Saved as {ui.expression(label)}."
-    st.rerun()
-
-
-def _fields(index: int, note: str = "", tags: Sequence[str] = ()) -> tuple[str, str, tuple[str, ...]]:
-    """What a keeper says of an entry: the label, a note, tags."""
-    label = st.radio("What does it show?", LABELS, index, format_func=ui.expression, horizontal=True)
-    text = st.text_area("Note", note, max_chars=journal.MAX_NOTE, height=100)
-    tagged = st.text_input("Tags", ", ".join(tags), max_chars=400, placeholder="with commas: home, after sport")
-    return label or LABELS[index], journal.clean(text), journal.tags(tagged)
-
-
-def _sealed(who: Keeper, entry_id: str, content: bytes) -> bytes:
-    return vault.seal(content, state.journal_key, secrets.token_bytes(vault.NONCE_BYTES), _owner(who, entry_id))
-
-
-def _owner(who: Keeper, entry_id: str) -> str:
-    """What a sealed picture is bound to: moved to another entry or keeper it does not open."""
-    return f"{who.keeper_id}/{entry_id}"
 
 
 # The timeline.
@@ -160,14 +67,14 @@ def _show(who: Keeper, entry: Entry, sealed: bytes | None) -> None:
 def _opened(who: Keeper, entry: Entry, sealed: bytes) -> Any:
     """The picture of an entry, or a grey one where it cannot be opened."""
     try:
-        return vault.unseal(sealed, state.journal_key, _owner(who, entry.entry_id))
+        return vault.unseal(sealed, state.journal_key, ui_keeper.owner(who, entry.entry_id))
     except JournalError:
         return np.full((96, 96, 3), 200, np.uint8)
 
 
 def _edit(who: Keeper, entry: Entry) -> None:
     with st.form(f"journal_form_{entry.entry_id}", border=False):
-        label, note, tags = _fields(LABELS.index(entry.label), entry.note, entry.tags)
+        label, note, tags = ui_entry.fields(LABELS.index(entry.label), entry.note, entry.tags)
         with st.container(horizontal=True):
             saving = st.form_submit_button("Save", type="primary", icon=":material/check:")
             leaving = st.form_submit_button("Cancel")
@@ -184,7 +91,7 @@ def undo(who: Keeper) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(f"The entry of {ui.clock(entry.at)} was deleted.", width="content")
         if st.button("Undo", icon=":material/undo:"):
-            ui_keeper.journals().put(who.keeper_id, [entry], sealed)
+            ui_keeper.journals().put(who, [entry], sealed)
             del state.journal_deleted
             st.rerun()
 
@@ -294,6 +201,8 @@ def data(who: Keeper, entries: Sequence[Entry]) -> None:
         state.journal_zips = state.get("journal_zips", 0) + 1
         st.rerun()
     _taken_in()
+    if state.journal_key:
+        _passphrase(who)
     st.subheader("Delete", anchor=False)
     if st.button("Delete all pictures", icon=":material/hide_image:"):
         ui_keeper.journals().delete_pictures(who.keeper_id)
@@ -309,12 +218,29 @@ def data(who: Keeper, entries: Sequence[Entry]) -> None:
             st.rerun()
 
 
+def _passphrase(who: Keeper) -> None:
+    """The form that changes it; pages of this journal that are open elsewhere are signed out by that."""
+    st.subheader("Passphrase", anchor=False)
+    with st.form("journal_passphrase", border=False, clear_on_submit=True):
+        old = ui_keeper.passphrase("The old passphrase")
+        new, again = ui_keeper.passphrase("The new passphrase"), ui_keeper.passphrase("The new passphrase again")
+        st.caption("Your pictures are sealed anew. Wherever else you are signed in, you are signed out.")
+        changing = st.form_submit_button("Change the passphrase", icon=":material/key:")
+    if changing:
+        if new != again:
+            raise JournalError("The two new passphrases are not the same. Nothing was changed.")
+        with st.spinner("Sealing your pictures anew…"):
+            ui_keeper.change_passphrase(who, old, new)
+        state.journal_said = "Your passphrase has been changed."
+        st.rerun()
+
+
 def exported(who: Keeper, key: bytes | None) -> bytes:
     """The keeper's archive, its pictures unsealed; from any thread."""
     pictures: dict[str, bytes] = {}
     for entry_id, sealed in (ui_keeper.journals().pictures(who.keeper_id) if key else {}).items():
         try:
-            pictures[entry_id] = vault.unseal(sealed, key or b"", _owner(who, entry_id))
+            pictures[entry_id] = vault.unseal(sealed, key or b"", ui_keeper.owner(who, entry_id))
         except JournalError:
             continue  # damaged: the rest is still worth having
     return archive.pack(ui_keeper.journals().entries(who.keeper_id), pictures)
@@ -323,8 +249,10 @@ def exported(who: Keeper, key: bytes | None) -> bytes:
 def take_in(who: Keeper, content: bytes) -> tuple[str, tuple[str, ...]]:
     """Add an archive's entries; returns what came of it in a sentence, and one for each thing that was left out."""
     found = archive.unpack(content)
-    sealed = {i: _sealed(who, i, picture) for i, picture in found.pictures.items()} if state.journal_key else {}
-    added = ui_keeper.journals().put(who.keeper_id, found.entries, sealed)
+    sealed = (
+        {i: ui_keeper.sealed(who, i, picture) for i, picture in found.pictures.items()} if state.journal_key else {}
+    )
+    added = ui_keeper.journals().put(who, found.entries, sealed)
     there = len(found.entries) - added
     said = f"{added} added, {there} were there already, {len(found.left_out)} left out."
     unkept = " Their pictures were not: that needs a passphrase." if found.pictures and not sealed else ""

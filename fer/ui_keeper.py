@@ -37,6 +37,8 @@ def keeper() -> Keeper | None:
     """Who is signed in. One who has been away for `IDLE_S` is not any more."""
     if "journal_keeper" in state and ui.now() - state.journal_seen_at > IDLE_S:
         sign_out("You were away for half an hour, and have been signed out.")
+    if "journal_keeper" in state and not journals().is_current(state.journal_keeper):
+        sign_out("You have been signed out: the passphrase was changed elsewhere, or the journal deleted.")
     if "journal_keeper" not in state and provider() and st.user.get("is_logged_in"):
         name = str(st.user.get("name") or st.user.get("email") or "you")
         _enter(journals().of_subject(str(st.user.get("iss")), str(st.user.get("sub")), name, ui.now()), None)
@@ -54,29 +56,49 @@ def sign_in() -> None:
         return
     opening, making = st.tabs(["Open my journal", "Make a journal"])
     with opening, st.form("journal_open", border=False):
-        name, passphrase = _name_and_passphrase()
+        name, typed = _name_and_passphrase()
         if st.form_submit_button("Open", type="primary", icon=":material/lock_open:"):
-            found = journals().open(name, passphrase, ui.now())
-            _enter(found, vault.key(passphrase, found.salt or b""))
+            found = journals().open(name, typed, ui.now())
+            _enter(found, vault.key(typed, found.salt or b""))
             st.rerun()
     with making, st.form("journal_make", border=False):
-        name, passphrase = _name_and_passphrase()
-        again = _clean(st.text_input("The passphrase again", type="password", max_chars=MAX_PASSPHRASE))
+        name, typed = _name_and_passphrase()
+        again = passphrase("The passphrase again")
         st.caption(
-            f"At least {MIN_PASSPHRASE} signs; several words are best. **It cannot be replaced:** without it the "
-            "journal does not open, not even for whoever runs this server."
+            f"At least {MIN_PASSPHRASE} signs; several words are best. **One that is lost cannot be replaced:** "
+            "without it the journal does not open, not even for whoever runs this server."
         )
         if st.form_submit_button("Make it", type="primary", icon=":material/add:"):
-            if again != passphrase:
+            if again != typed:
                 raise JournalError("The two passphrases are not the same.")
             salt = secrets.token_bytes(vault.SALT_BYTES)
-            _enter(journals().enrol(name, passphrase, salt, ui.now()), vault.key(passphrase, salt))
+            _enter(journals().enrol(name, typed, salt, ui.now()), vault.key(typed, salt))
             st.rerun()
 
 
 def _name_and_passphrase() -> tuple[str, str]:
     name = st.text_input("Name", max_chars=MAX_NAME, placeholder="any name, it need not be yours")
-    return _clean(name), _clean(st.text_input("Passphrase", type="password", max_chars=MAX_PASSPHRASE))
+    return _clean(name), passphrase("Passphrase")
+
+
+def passphrase(label: str) -> str:
+    """A field for one, and what was typed into it."""
+    return _clean(st.text_input(label, type="password", max_chars=MAX_PASSPHRASE))
+
+
+def change_passphrase(who: Keeper, old: str, new: str) -> None:
+    """Change it and stay signed in. Raises JournalError or StoreError, and has then changed nothing."""
+    salt = secrets.token_bytes(vault.SALT_BYTES)
+    keys = state.journal_key, vault.key(new, salt)
+
+    def reseal(entry_id: str, content: bytes) -> bytes:
+        return vault.reseal(content, *keys, secrets.token_bytes(vault.NONCE_BYTES), owner(who, entry_id))
+
+    state.journal_keeper = journals().change_passphrase(who, old, new, salt, reseal, ui.now())
+    state.journal_key = keys[1]
+    if "journal_deleted" in state:
+        entry, kept = state.journal_deleted
+        state.journal_deleted = entry, {entry_id: reseal(entry_id, content) for entry_id, content in kept.items()}
 
 
 def _clean(typed: str) -> str:
@@ -91,6 +113,8 @@ def _enter(who: Keeper, key: bytes | None) -> None:
 
 def sign_out(message: str = "You have signed out.") -> None:
     """Forget the keeper, their key, and what they had open."""
+    if "journal_stream" in state:
+        state.journal_stream.stop()
     for name in [name for name in state if str(name).startswith("journal_")]:
         del state[name]
     state.journal_message = message
@@ -111,3 +135,13 @@ def own_reading(reading: Reading) -> Reading:
     probs = personal.read(head, reading.probs).astype(np.float32)
     sure = reading.label != UNCERTAIN and probs.max() >= ui.settings().confidence_floor
     return replace(reading, probs=probs, label=LABELS[int(probs.argmax())] if sure else UNCERTAIN)
+
+
+def sealed(who: Keeper, entry_id: str, content: bytes) -> bytes:
+    """A picture of an entry, sealed with the key of the keeper who is signed in."""
+    return vault.seal(content, state.journal_key, secrets.token_bytes(vault.NONCE_BYTES), owner(who, entry_id))
+
+
+def owner(who: Keeper, entry_id: str) -> str:
+    """What a sealed picture is bound to: moved to another entry or keeper it does not open."""
+    return f"{who.keeper_id}/{entry_id}"

@@ -33,3 +33,11 @@ def unseal(sealed: bytes, key: bytes, owner: str) -> bytes:
         return AESGCM(key).decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], owner.encode())
     except (InvalidTag, ValueError) as error:
         raise JournalError("This picture is damaged, or was sealed with another passphrase.") from error
+
+
+def reseal(sealed: bytes, key: bytes, new_key: bytes, nonce: bytes, owner: str) -> bytes:
+    """What was sealed with `key`, sealed with `new_key`; what does not open is damaged, and stays as it is."""
+    try:
+        return seal(unseal(sealed, key, owner), new_key, nonce, owner)
+    except JournalError:
+        return sealed

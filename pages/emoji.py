@@ -4,14 +4,6 @@ from fer import draw, live, ui
 
 ui.begin()
 
-SENTENCES = {
-    live.READY: "Press **START** and allow the camera when your browser asks.",
-    live.CONNECTING: ":material/sync: Connecting…",
-    live.FAILED: "**The connection failed.** Press STOP and START again; if it stays so, try another network.",
-    live.STALLED: "**No picture arrives any more.** Press STOP and START to connect again.",
-    live.NO_FACE: "**No face is seen.** Sit in the light and face the camera.",
-    live.CAMERA_OFF: "**Your camera sends black.** Is it covered, or switched off?",
-}
 state = st.session_state
 
 st.title("Emoji mirror")
@@ -25,14 +17,14 @@ with ui.errors_shown():
     if "emoji_stream" not in state:
         state.emoji_stream = ui.new_emoji_stream()
 stream = state.emoji_stream
+if not ui.room_for(stream):
+    st.stop()
 with st.container(horizontal=True, vertical_alignment="center"):
     stream.cover = st.toggle("Cover the faces", value=True, help="Otherwise the emoji floats above the head.")
     button = st.container(width="content")
 above = st.container()
 context = ui.emoji_camera(stream)
 active = context.state.playing or context.state.signalling
-if not active:
-    state.pop("emoji_connecting_since", None)
 button.download_button(
     "Snapshot",
     lambda: draw.png(stream.picture),
@@ -47,14 +39,11 @@ button.download_button(
 @st.fragment(run_every=1.0)
 def status() -> None:
     seen = stream.snapshot
-    since = ui.now()
-    if active and seen.state == live.WAITING:
-        since = state.setdefault("emoji_connecting_since", since)
-    shown = live.status(active, ui.now() - since, seen, ui.now())
+    shown = ui.camera_status(seen, active)
     if shown == live.LIVE:
         st.caption(f":green[●] {', '.join(ui.expression(reading.label) for reading in seen.readings)}")
     else:
-        st.info(SENTENCES[shown])
+        ui.show_status(shown)
 
 
 with above:

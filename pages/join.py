@@ -6,14 +6,7 @@ ui.begin()
 
 BACK = "back"
 SENTENCES = {
-    live.READY: "Press **START** and allow the camera when your browser asks.",
-    live.CONNECTING: ":material/sync: Connecting…",
-    live.FAILED: (
-        "**The connection failed.** Your browser and the server found no way for the video. Press STOP and START "
-        "again; if it stays so, try another network (a phone's hotspot, say): company networks often block "
-        "video. The operator of this site can add a TURN server."
-    ),
-    live.STALLED: "**No picture arrives any more.** Check your network; press STOP and START to connect again.",
+    **ui.SENTENCES,
     live.NO_FACE: "**No face is seen.** You are not contributing. Sit in the light and face the camera.",
     live.PAUSED: ":material/pause: The class is paused: your picture is not analysed.",
     BACK: "**You are in the class again**, after a break in the connection. Press **START** to go on with your camera.",
@@ -105,8 +98,7 @@ if stream is not None:
         context = live.camera("camera", stream, settings)
         active = context.state.playing or context.state.signalling
         if not active:
-            state.pop("student_connecting_since", None)
-            ui.preflight(stream)
+            ui.preflight(stream, "join without a camera")
 elif not room.camera:
     st.caption("This class runs without cameras. Nothing but your taps is sent.")
 else:
@@ -115,11 +107,7 @@ else:
 
 def show_reading() -> None:
     seen = stream.snapshot
-    if active and seen.state == live.WAITING:
-        since = state.setdefault("student_connecting_since", ui.now())
-    else:
-        since = ui.now()
-    shown = live.status(active, ui.now() - since, seen, ui.now())
+    shown = ui.camera_status(seen, active)
     if shown == live.READY and state.student_earlier and not stream.stream_ids:
         shown = BACK
     if shown == live.LIVE:
@@ -130,10 +118,8 @@ def show_reading() -> None:
         if main is not seen.readings[0]:
             st.caption("Read by the model of your journal; the class gets the general model's reading.")
         ui.chart(charts.bars(main.probs, uncertain=False), "own_bars")
-    elif shown == live.FAILED:
-        st.error(SENTENCES[shown])
     else:
-        st.info(SENTENCES[shown])
+        ui.show_status(shown, SENTENCES)
     ui.own_timeline(seen.readings, seen.at)
 
 

@@ -1,6 +1,6 @@
 import streamlit as st
 
-from fer import ui, ui_journal, ui_keeper
+from fer import ui, ui_entry, ui_journal, ui_keeper
 
 ui.begin()
 
@@ -27,7 +27,7 @@ if said := state.pop("journal_said", None):
     st.toast(said, icon=":material/check:")
 
 SECTIONS = {
-    "New": ui_journal.new_entry,
+    "New": ui_entry.new_entry,
     "Timeline": ui_journal.timeline,
     "Overview": ui_journal.overview,
     "Model": ui_journal.model,

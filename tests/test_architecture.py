@@ -55,6 +55,7 @@ GROUPS = (
         "zoo",
         "health",
         "journal",
+        "sitting",
         "archive",
         "learning",
         "keepers",
@@ -62,6 +63,7 @@ GROUPS = (
     ("live",),
     ("ui", "peers"),
     ("ui_photo", "ui_classes", "ui_seat", "ui_keeper"),
+    ("ui_entry",),
     ("ui_journal",),
     ("fuzz", "load"),
     ("bench", "contest", "__main__"),
@@ -113,7 +115,7 @@ def test_imports_go_down_the_list(path: Path):
 @pytest.mark.parametrize(
     "library, allowed",
     [
-        ("streamlit", {"ui", "ui_photo", "ui_classes", "ui_seat", "ui_keeper", "ui_journal", "bench"}),
+        ("streamlit", {"ui", "ui_photo", "ui_classes", "ui_seat", "ui_keeper", "ui_entry", "ui_journal", "bench"}),
         ("streamlit_webrtc", {"live"}),
         ("keras", {"training", "tiny_training", "zoo"}),
         ("tensorflow", {"training"}),

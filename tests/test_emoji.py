@@ -1,8 +1,8 @@
 """The emoji page and its stream: frames in, frames with emoji out, and nothing else."""
 
-import inspect
 from collections.abc import Iterator
 from itertools import pairwise
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,9 +10,9 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from fer import live, ui
-from fer.live import CAMERA_OFF, LIVE, NO_FACE, NO_PICTURE, WAITING, EmojiStream, Snapshot
+from fer.live import CAMERA_OFF, LIVE, NO_FACE, NO_PICTURE, WAITING, EmojiStream, Pace, Snapshot
 from fer.pipeline import Options, Pipeline
-from fer.types import Face, Frame
+from fer.types import Classroom, Face, Frame
 from tests.conftest import ROOT
 from tests.fakes import FakeClassifier, FakeDetector, reading, square
 from tests.test_live import Clock, noisy, video
@@ -28,7 +28,7 @@ def make(*script: list[Face]) -> tuple[EmojiStream, Clock, list[FakeDetector]]:
         made[-1].full_every_s = 0.0  # a fake that is asked about a part of the picture would answer for all of it
         return Pipeline(made[-1], FakeClassifier(), Options())
 
-    return EmojiStream(pipeline, 0.09, clock), clock, made
+    return EmojiStream(pipeline, Pace(2.0), clock=clock), clock, made
 
 
 def after(stream: EmojiStream, clock: Clock, picture: Frame, n: int = 20) -> Frame:
@@ -52,9 +52,18 @@ def test_the_picture_comes_back_mirrored_with_an_emoji_where_the_face_is_in_it()
 
 def test_it_is_analysed_in_its_time_and_drawn_each_time() -> None:
     stream, clock, made = make([square(20, 50)], [square(220, 50)])
-    pictures = [after(stream, clock, noisy(), 1) for _ in range(4)]
+    pictures = [after(stream, clock, noisy(), 1) for _ in range(5)]
     assert len(made[0].asked) == 2
-    assert [(one != other).any() for one, other in pairwise(pictures)] == [False, True, True]
+    assert [(one != other).any() for one, other in pairwise(pictures)] == [False, False, True, True]
+
+
+@pytest.mark.parametrize(("lowered", "analysed"), [(1.0, 32), (0.5, 16), (0.1, 4)])
+def test_it_is_slowed_as_students_are_and_still_drawn_each_time(lowered: float, analysed: int) -> None:
+    stream, clock, made = make()
+    stream.pace.per_s = lowered * stream.pace.wanted_per_s
+    drawn = {after(stream, clock, noisy(), 1).shape for _ in range(80)}
+    assert len(made[0].asked) == pytest.approx(analysed, abs=1)
+    assert drawn == {(240, 320, 3)} and stream.arrived == 80
 
 
 def test_the_emoji_can_leave_the_face_free() -> None:
@@ -88,18 +97,21 @@ def test_an_error_in_a_frame_ends_nothing() -> None:
     broken = object()
     assert stream.on_frame(broken) is broken  # type: ignore[arg-type]
     after(stream, clock, noisy())
-    assert (stream.snapshot.state, stream.snapshot.errors) == (LIVE, 1)
+    assert stream.snapshot.state == LIVE and stream.snapshot.errors == 2  # reading it, and drawing on it
 
 
 def test_it_knows_no_class_and_no_store() -> None:
-    assert not {"writer", "store", "class_id"} & set(inspect.signature(EmojiStream.__init__).parameters)
+    stream, clock, _ = make()
+    after(stream, clock, noisy())
+    assert not {"_writer", "_filler", "_class_id", "stream_ids"} & set(vars(stream))
     assert EmojiStream.overlay
 
 
 @pytest.fixture
-def page(monkeypatch: pytest.MonkeyPatch) -> Iterator[AppTest]:
+def page(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[AppTest]:
     """The page with a camera that has been started."""
     monkeypatch.chdir(ROOT)
+    monkeypatch.setenv("FER_DATABASE_URL", f"sqlite:///{tmp_path / 'emoji.sqlite3'}")
     monkeypatch.setenv("FER_DETECTOR", "cascade")
     playing = SimpleNamespace(state=SimpleNamespace(playing=True, signalling=False))
     asked: list[tuple[object, ...]] = []
@@ -110,11 +122,13 @@ def page(monkeypatch: pytest.MonkeyPatch) -> Iterator[AppTest]:
     settings = asked[-1][2]
     assert (settings.camera_width, settings.camera_fps) == (640, 20)  # type: ignore[attr-defined]
     yield opened
+    ui.writer().close()
     ui.st.cache_resource.clear()
 
 
 def said(page: AppTest) -> str:
-    return "\n".join(str(element.value) for kind in (page.caption, page.info) for element in kind)
+    kinds = (page.caption, page.info, page.warning)
+    return "\n".join(str(element.value) for kind in kinds for element in kind)
 
 
 @pytest.mark.parametrize(
@@ -132,3 +146,35 @@ def test_the_switch_and_the_snapshot_are_there(page: AppTest) -> None:
     page.toggle[0].set_value(False).run()
     assert not page.session_state.emoji_stream.cover
     assert page.get("download_button")[0].proto.label == "Snapshot"
+
+
+def test_a_full_server_says_so_and_opens_no_camera_until_there_is_room(
+    page: AppTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FER_CAPACITY", "12")
+    ui.settings.clear()
+    others = [ui.new_stream(Classroom(1, "ABC234", "Algebra", 0.0, None, True)) for _ in range(3)]
+    assert "The server is full" in said(page.run()) and not page.toggle
+    others[0].stop()
+    page.button[0].click().run()  # Ask again
+    assert "The server is full" not in said(page) and page.toggle
+
+
+def test_a_mirror_that_is_on_stays_on_and_takes_ten_places(page: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FER_CAPACITY", "10")
+    ui.settings.clear()
+    assert not ui.full()
+    page.session_state.emoji_stream.on_frame(video(noisy()))
+    assert ui.full() and page.run().toggle
+    page.session_state.emoji_stream.on_ended()
+    assert not ui.full()
+
+
+def test_a_server_smaller_than_a_mirror_has_room_for_one_while_nobody_else_is_there(
+    page: AppTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FER_CAPACITY", "3")
+    ui.settings.clear()
+    assert page.run().toggle
+    other = ui.new_stream(Classroom(1, "ABC234", "Algebra", 0.0, None, True))
+    assert not page.run().toggle and other.here

@@ -14,6 +14,7 @@ pytest.importorskip("playwright")
 from playwright.sync_api import Browser, Page, expect
 
 from tests import browser as b
+from tests.test_browser import database_files, look, screenshot, written_files
 
 pytestmark = [
     pytest.mark.browser,
@@ -21,6 +22,9 @@ pytestmark = [
     pytest.mark.filterwarnings("default"),
     pytest.mark.skipif(b.chromium_path() is None, reason="Chromium is not installed: sudo apt install chromium"),
 ]
+
+
+FRAME = 'iframe[title*="webrtc_streamer"]'
 
 
 @pytest.fixture
@@ -59,6 +63,13 @@ def take(page: Page) -> None:
     """Take a picture with the camera and wait for its reading."""
     page.get_by_role("button", name="Take Photo").click()
     expect(page.get_by_text(re.compile("^Read as"))).to_be_visible()
+
+
+def five_seconds(page: Page) -> None:
+    """Choose the five seconds and wait for the camera's START."""
+    page.get_by_test_id("stButtonGroup").get_by_text("5 seconds", exact=True).click()
+    page.mouse.move(0, 0)  # what is pointed at has another contrast
+    expect(page.frame_locator(FRAME).first.get_by_role("button", name="START")).to_be_visible()
 
 
 def of_a_keeper_who_calls_happy_surprise(path: Path, n: int = 42) -> Path:
@@ -127,3 +138,67 @@ def test_two_keepers_correct_learn_export_and_delete(chromium: Browser, app: b.A
         assert b"document.title" not in file.read_bytes()
     for page in (ada, bob):
         page.context.close()
+
+
+@pytest.mark.parametrize(("size", "viewport"), [("desktop", b.DESKTOP), ("phone", b.PHONE)])
+def test_five_seconds_are_read_and_saved_and_the_camera_stops_by_itself(
+    size: str, viewport: dict[str, int], chromium: Browser, app: b.App
+) -> None:
+    page = make(chromium, app, "Ada", viewport)
+    before = written_files(app)
+    five_seconds(page)
+    look(page, "journal-start", size)
+    b.press_start(page)
+    expect(page.get_by_text("s to go")).to_be_visible()
+    page.screenshot(path=screenshot(f"journal-sitting-{size}"), full_page=True)
+    assert written_files(app) <= before | database_files(app)  # while it is on camera
+    expect(page.get_by_text(re.compile(r"The mean of \d+ readings"))).to_be_visible()
+    expect(page.get_by_text("happy by the general model")).to_be_visible()
+    expect(page.locator(FRAME)).to_have_count(0)  # and with it the browser's hold on the camera
+    look(page, "journal-sat", size)
+    page.get_by_text("Keep the picture").click()
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_text("Saved as")).to_be_visible()
+    go(page, "Timeline")
+    expect(page.get_by_role("img", name="A face that shows: happy")).to_be_visible()
+    for file in app.database.parent.glob("classmood.sqlite3*"):
+        assert b"JFIF" not in file.read_bytes()
+    page.context.close()
+
+
+def test_stopped_early_and_read_again(chromium: Browser, app: b.App) -> None:
+    page = make(chromium, app, "Ada")
+    five_seconds(page)
+    b.press_start(page)
+    expect(page.get_by_text("s to go")).to_be_visible()
+    b.press_stop(page)
+    expect(page.get_by_text("It ended after")).to_be_visible()
+    page.get_by_role("button", name="Read again").click()
+    b.press_start(page)
+    expect(page.get_by_text(re.compile(r"The mean of \d+ readings"))).to_be_visible()
+    expect(page.get_by_text("It ended after")).to_have_count(0)
+    page.context.close()
+
+
+def test_a_camera_that_is_refused_says_what_to_change(chromium: Browser, app: b.App) -> None:
+    page = make(chromium, app, "Ada")
+    tools = page.context.new_cdp_session(page)
+    visitor = tools.send("Target.getTargetInfo")["targetInfo"]["browserContextId"]
+    refused = {"permission": {"name": "camera"}, "setting": "denied", "origin": app.url, "browserContextId": visitor}
+    tools.send("Browser.setPermission", refused)
+    five_seconds(page)
+    expect(page.get_by_text("This page may not use the camera")).to_be_visible()
+    b.press_start(page)
+    expect(page.get_by_text("Press START and allow the camera")).to_be_visible()
+    expect(page.get_by_text("s to go")).to_have_count(0)
+    page.context.close()
+
+
+def test_a_camera_that_is_pulled_half_way_ends_it(chromium: Browser, app: b.App) -> None:
+    page = make(chromium, app, "Ada")
+    five_seconds(page)
+    b.press_start(page)
+    expect(page.get_by_text("s to go")).to_be_visible()
+    page.evaluate(f"document.querySelector('{FRAME}').contentWindow.location.replace('about:blank')")
+    expect(page.get_by_role("button", name="Read again")).to_be_visible()
+    page.context.close()

@@ -18,6 +18,7 @@ from fer import archive, classify, journal, live, ui, ui_journal, ui_keeper
 from fer.errors import JournalError, StoreError
 from fer.labels import LABELS
 from fer.live import LIVE
+from fer.sitting import LOST_S
 from fer.store.journals import LOCKED_S, TRIES, Journals
 from fer.types import Entry, Frame, Head, Keeper, Trial
 from tests.conftest import ROOT
@@ -83,7 +84,7 @@ def who(page: AppTest) -> Keeper:
 
 def fill(page: AppTest, n: int = 1, label: str = "sad", **more: Any) -> list[Entry]:
     made = [Entry(f"{i:032x}", 1.75e9 + 86400 * i, label, PROBS, **more) for i in range(n)]
-    ui_keeper.journals().put(who(page).keeper_id, made, {})
+    ui_keeper.journals().put(who(page), made, {})
     return made
 
 
@@ -227,6 +228,172 @@ def test_a_database_that_is_full_loses_nothing_that_was_typed(
     assert [entry.note for entry in ui_keeper.journals().entries(who(page).keeper_id)] == ["a long day"]
 
 
+class Sat:
+    """A journal's page before which somebody sits, and the camera, clock and START of it."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now, self.shown = ui.now(), SimpleNamespace(playing=False, signalling=False)
+        monkeypatch.setattr(ui, "now", lambda: self.now)
+        monkeypatch.setattr(live, "camera", lambda *_: SimpleNamespace(state=self.shown))
+        monkeypatch.setattr(live.Pace, "check", lambda pace: None)
+        self.page = make()
+        next(one for one in self.page.segmented_control if one.label == "Source").set_value("5 seconds").run()
+        self.stream = self.page.session_state.journal_stream
+        self.stream._clock = lambda: self.now
+
+    def press_start(self) -> None:
+        self.shown.playing = True
+        self.page.run()
+
+    def sit(self, seconds: float, frame: Frame, every_s: float = 0.2) -> AppTest:
+        for _ in range(round(seconds / every_s)):
+            self.stream.on_frame(av.VideoFrame.from_ndarray(frame, format="bgr24"))
+            self.now += every_s
+        page = self.page.run()
+        self.shown.playing = not self.stream.stopped  # a camera that was taken from the page is off
+        return page
+
+    def counts_down(self) -> str:
+        return " ".join(bar.proto.text for bar in self.page.get("progress"))
+
+
+@pytest.fixture
+def sat(monkeypatch: pytest.MonkeyPatch) -> Sat:
+    return Sat(monkeypatch)
+
+
+def test_five_seconds_are_counted_down_and_end_by_themselves(sat: Sat, scene: Frame) -> None:
+    assert "Press **START**" in texts(sat.page) and "stops by itself" in texts(sat.page)
+    sat.press_start()
+    assert "Connecting" in texts(sat.page) and not sat.counts_down()
+    sat.sit(2.0, scene)
+    assert "3 s to go" in sat.counts_down() and not sat.page.radio
+    page = sat.sit(3.2, scene)
+    assert not page.exception and not sat.counts_down()
+    assert "Read as **😊️ happy** by the general model" in texts(page)
+    assert "The mean of 25 readings" in texts(page) and len(page.get("vega_lite_chart")) == 1
+    assert sat.stream.stopped and "journal_stream" not in page.session_state
+
+
+def test_what_five_seconds_showed_is_corrected_and_saved_as_a_photo_is(sat: Sat, scene: Frame) -> None:
+    sat.press_start()
+    page = sat.sit(5.2, scene)
+    page.radio[0].set_value("sad")
+    page.checkbox[0].check()
+    page = press(page, "Save")
+    (kept,) = ui_keeper.journals().entries(who(page).keeper_id)
+    assert kept.label == "sad"
+    np.testing.assert_allclose(kept.probs, PROBS, atol=1e-6)
+    assert len(ui_keeper.journals().pictures(who(page).keeper_id)) == 1
+    (picture,) = archive.unpack(ui_journal.exported(who(page), page.session_state.journal_key)).pictures.values()
+    assert cv2.imdecode(np.frombuffer(picture, np.uint8), 1).shape[2] == 3
+    assert "Press **START**" in texts(page) and "journal_sat" not in page.session_state
+
+
+def test_unless_ticked_no_picture_of_five_seconds_is_kept(sat: Sat, scene: Frame, tmp_path: Path) -> None:
+    sat.press_start()
+    page = press(sat.sit(5.2, scene), "Save")
+    assert len(ui_keeper.journals().entries(who(page).keeper_id)) == 1
+    assert ui_keeper.journals().pictures(who(page).keeper_id) == {}
+    assert {path.suffix for path in tmp_path.iterdir()} <= {".sqlite3", ".sqlite3-wal", ".sqlite3-shm"}
+
+
+def test_five_seconds_without_a_face_are_a_sentence_and_can_be_had_again(sat: Sat, scene: Frame) -> None:
+    sat.press_start()
+    empty = np.full((240, 320, 3), 128, np.uint8)
+    assert "No face is seen" in texts(sat.sit(2.0, empty))
+    page = sat.sit(3.2, empty)
+    assert "No face was seen" in texts(page) and "It ended" not in texts(page) and not page.radio
+    page = press(page, "Read again")
+    assert "Press **START**" in texts(page) and page.session_state.journal_stream is not sat.stream
+
+
+def test_a_keeper_who_stops_early_has_what_was_read_until_then(sat: Sat, scene: Frame) -> None:
+    sat.press_start()
+    sat.sit(2.0, scene)
+    sat.shown.playing = False
+    page = sat.page.run()
+    assert "It ended after 1.8 of 5 seconds." in texts(page) and "The mean of 10 readings" in texts(page)
+
+
+def test_a_connection_that_is_lost_half_way_ends_it_with_what_was_read(sat: Sat, scene: Frame) -> None:
+    sat.press_start()
+    sat.sit(1.0, scene)
+    sat.now += LOST_S
+    page = sat.page.run()
+    assert "It ended after 0.8 of 5 seconds." in texts(page) and "The mean of 5 readings" in texts(page)
+    assert sat.stream.stopped
+
+
+def test_stopped_before_the_first_picture_nothing_has_begun(sat: Sat) -> None:
+    sat.press_start()
+    sat.shown.playing = False
+    page = sat.page.run()
+    assert "Press **START**" in texts(page) and "It ended" not in texts(page)
+
+
+def test_a_connection_that_never_comes_is_a_sentence(sat: Sat) -> None:
+    sat.press_start()
+    sat.now += live.CONNECT_S + 1
+    assert "The connection failed" in texts(sat.page.run())
+
+
+def test_of_several_faces_the_main_one_is_read(sat: Sat, face_crop: Frame) -> None:
+    faces = np.full((240, 320, 3), 128, np.uint8)
+    faces[30:210, 10:175] = cv2.resize(face_crop, (165, 180))
+    faces[60:150, 215:297] = cv2.resize(face_crop, (82, 90))
+    sat.press_start()
+    page = sat.sit(5.2, faces)
+    assert "2 faces were seen; the main one was read." in texts(page) and "The mean of 25 readings" in texts(page)
+
+
+def test_five_seconds_count_as_a_camera_and_a_full_server_says_so(
+    sat: Sat, scene: Frame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FER_CAPACITY", "1")
+    ui.settings.clear()
+    sat.press_start()
+    sat.sit(1.0, scene)
+    assert ui.full() and "s to go" in sat.counts_down()  # it has its place, and keeps it
+    other = ui.new_sitting_stream()
+    assert not other.here
+    sat.sit(4.2, scene)
+    assert not ui.full()
+    other.on_frame(av.VideoFrame.from_ndarray(scene, format="bgr24"))
+    page = press(sat.page, "Read again")
+    assert "The server is full" in texts(page) and "Press **START**" not in texts(page)
+    other.stop()
+    assert "Press **START**" in texts(press(page, "Ask again"))
+
+
+def test_five_seconds_are_slowed_as_students_are_and_read_all_the_same(sat: Sat, scene: Frame) -> None:
+    ui.pace().per_s = 0.1 * ui.pace().wanted_per_s
+    sat.press_start()
+    page = sat.sit(5.2, scene)
+    assert "The mean of 3 readings" in texts(page) and "It ended" not in texts(page)
+
+
+def test_who_signs_out_in_the_middle_leaves_nothing_of_it(sat: Sat, scene: Frame) -> None:
+    sat.press_start()
+    sat.sit(2.0, scene)
+    page = press(sat.page, "Sign out")
+    assert sat.stream.stopped
+    assert not {"journal_stream", "journal_sat"} & set(page.session_state._state.filtered_state)
+
+
+def test_an_own_model_reads_five_seconds_and_the_entry_keeps_the_general_reading(
+    monkeypatch: pytest.MonkeyPatch, scene: Frame
+) -> None:
+    sat = Sat(monkeypatch)
+    sat.page.session_state.journal_head = head()
+    sat.press_start()
+    page = sat.sit(5.2, scene)
+    assert "sad** by your own model" in texts(page)
+    page = press(page, "Save")
+    (kept,) = ui_keeper.journals().entries(who(page).keeper_id)
+    assert kept.label == "sad" and LABELS[int(np.argmax(kept.probs))] == "happy"
+
+
 def test_one_keeper_sees_nothing_of_another(astronaut: Frame) -> None:
     ada = make("Ada")
     fill(ada, note="Ada's secret", tags=("hers",))
@@ -287,7 +454,7 @@ def labelled(page: AppTest, n: int = 84) -> None:
         read = LABELS[i % 7]
         probs = tuple(map(float, probs_of(read, 0.6 + 0.004 * (i // 7))))
         made.append(Entry(f"{i:032x}", 1.75e9 + i, "surprise" if read == "fear" else read, probs))
-    ui_keeper.journals().put(who(page).keeper_id, made, {})
+    ui_keeper.journals().put(who(page), made, {})
 
 
 def test_learning_shows_before_and_after_and_is_taken_back_by_one_tap(astronaut: Frame) -> None:
@@ -377,16 +544,68 @@ def test_bad_rows_are_counted_and_named() -> None:
     assert "Row 2" in page.warning[0].value
 
 
+NEW = "another horse entirely"
+
+
+def change(page: AppTest, old: str, new: str, again: str) -> AppTest:
+    page = go(page, "Data")
+    fields = [field for field in page.text_input if "assphrase" in field.label]
+    for field, typed in zip(fields, (old, new, again), strict=True):
+        field.input(typed)
+    return press(page, "Change the passphrase")
+
+
+def test_a_changed_passphrase_keeps_the_pictures_and_signs_out_elsewhere(astronaut: Frame) -> None:
+    page = take(make(), astronaut)
+    page.checkbox[0].check()
+    page = press(page, "Save")
+    elsewhere = sign_in(open_page(), "Ada", PASSPHRASE)
+    before = archive.unpack(ui_journal.exported(who(page), page.session_state.journal_key)).pictures
+    page = change(page, PASSPHRASE, NEW, NEW)
+    assert "Your passphrase has been changed." in [toast.value for toast in page.toast]
+    assert archive.unpack(ui_journal.exported(who(page), page.session_state.journal_key)).pictures == before != {}
+    page = press(take(go(page, "New"), astronaut), "Save")
+    assert len(ui_keeper.journals().entries(who(page).keeper_id)) == 2  # whoever changed it goes on
+
+    elsewhere = elsewhere.run()
+    assert "You have been signed out: the passphrase was changed" in texts(elsewhere)
+    assert not {"journal_keeper", "journal_key"} & set(elsewhere.session_state._state.filtered_state)
+    assert "do not open a journal" in texts(sign_in(elsewhere, "Ada", PASSPHRASE))
+    again = sign_in(elsewhere, "Ada", NEW)
+    assert (
+        archive.unpack(ui_journal.exported(who(again), again.session_state.journal_key)).pictures.keys()
+        >= before.keys()
+    )
+
+
+def test_an_entry_that_was_deleted_before_the_change_comes_back_with_its_picture(astronaut: Frame) -> None:
+    page = take(make(), astronaut)
+    page.checkbox[0].check()
+    page = press(go(press(page, "Save"), "Timeline"), "Delete")
+    page = press(change(page, PASSPHRASE, NEW, NEW), "Undo")
+    assert len(archive.unpack(ui_journal.exported(who(page), page.session_state.journal_key)).pictures) == 1
+
+
+@pytest.mark.parametrize("old, new, again, sentence", [
+    ("not the passphrase", NEW, NEW, "The old passphrase is not right. Nothing was changed."),
+    (PASSPHRASE, NEW, "something else", "are not the same. Nothing was changed."),
+    (PASSPHRASE, "short", "short", "10 to 200 signs"),
+])  # fmt: skip
+def test_a_passphrase_that_is_not_changed_says_why(old: str, new: str, again: str, sentence: str) -> None:
+    page = change(make(), old, new, again)
+    assert sentence in texts(page) and "journal_keeper" in sign_in(open_page(), "Ada", PASSPHRASE).session_state
+
+
 def test_everything_is_deleted_by_whoever_types_their_name() -> None:
     page = make()
     fill(page, 3)
     ui_keeper.journals().put_head(who(page).keeper_id, head())
     keeper = who(page)
     page = go(page, "Data")
-    page.text_input[0].input("ada")
+    page.text_input[-1].input("ada")
     page = press(page, "Delete my journal")
     assert "Nothing was deleted" in texts(page) and len(ui_keeper.journals().entries(keeper.keeper_id)) == 3
-    page.text_input[0].input("Ada")
+    page.text_input[-1].input("Ada")
     page = press(page, "Delete my journal")
     assert "Your journal has been deleted" in texts(page) and "journal_keeper" not in page.session_state
     assert ui_keeper.journals().entries(keeper.keeper_id) == []
@@ -403,6 +622,7 @@ def test_who_signs_in_elsewhere_has_a_journal_without_pictures(
     monkeypatch.setattr(st, "user", claims)
     page = take(open_page(), astronaut)
     assert "The journal of Ada" in texts(page) and not page.checkbox
+    assert "Change the passphrase" not in [button.label for button in go(open_page(), "Data").button]
     page = press(page, "Save")
     assert len(ui_keeper.journals().entries(who(page).keeper_id)) == 1
     assert who(open_page()) == who(page)

@@ -28,7 +28,9 @@ from fer.live import (
     STALLED,
     WAITING,
     Attendance,
+    EmojiStream,
     Pace,
+    SittingStream,
     Snapshot,
     StudentStream,
     Watch,
@@ -712,7 +714,7 @@ def test_a_sink_hands_on_pictures_and_the_end_of_the_connection(turns: Turns) ->
         await sink._task  # type: ignore[misc]
 
     asyncio.run(connection())
-    assert stream.arrived == 2 and stream.pace.loop is not None
+    assert stream.arrived == 2
     while turns.waiting:
         turns.take()
     assert stream.snapshot.state == WAITING and writer.left == stream.stream_ids != []
@@ -724,4 +726,56 @@ def test_cameras_are_counted_while_their_pages_are_open(watch: Watch) -> None:
         watch.add(one)
     students[0].page[0] = False  # type: ignore[attr-defined]
     students[1].stop()
-    assert watch.cameras() == 2
+    assert watch.full(1, 2) and not watch.full(1, 3)
+
+
+def test_a_mirror_counts_as_ten_cameras_while_it_is_connected(watch: Watch) -> None:
+    page = [True]
+    mirror = EmojiStream(
+        lambda: Pipeline(FakeDetector([]), FakeClassifier(), Options()), Pace(2.0), lambda: page[0], Clock()
+    )
+    watch.add(mirror)
+    assert not watch.full(50, 50) and watch.connected() == (0, 0)  # the page is open, and nobody has pressed START
+    mirror.on_frame(video(noisy()))
+    assert watch.connected() == (10, 0)
+    assert watch.full(41, 50) and not watch.full(40, 50)
+    page[0] = False
+    assert not watch.full(50, 50)
+
+
+def test_a_camera_of_any_kind_is_ended_when_its_page_is_gone_and_its_pictures_have_stopped() -> None:
+    page, clock = [True], Clock()
+    mirror = EmojiStream(
+        lambda: Pipeline(FakeDetector([]), FakeClassifier(), Options()), Pace(2.0), lambda: page[0], clock
+    )
+    mirror.on_frame(video(noisy()))
+    page[0] = False
+    mirror.check()
+    assert mirror.connected  # its pictures go on: a network that changes
+    clock.now += 1.0
+    mirror.check()
+    assert not mirror.connected
+
+
+def test_a_pace_lowers_every_rate_by_the_same_share() -> None:
+    pace = Pace(2.0)
+    assert (pace.of(), pace.of(8.0)) == (2.0, 8.0)
+    pace.per_s = 0.5
+    assert (pace.of(), pace.of(8.0)) == (0.5, 2.0)
+
+
+def test_what_a_sitting_saw_outlasts_its_connection_and_reaches_no_class(turns: Turns) -> None:
+    clock = Clock()
+    stream = SittingStream(
+        lambda: Pipeline(FakeDetector([square(50, 50)]), FakeClassifier(), Options()), Pace(2.0), clock=clock
+    )
+    for _ in range(16):
+        stream.offer(video(noisy()))
+        while turns.waiting:
+            turns.take()
+        clock.now += 0.125
+    stream.on_ended()
+    seen = stream.sitting.likeness()
+    assert seen and len(seen.probs) == pytest.approx(12, abs=1)  # six a second
+    assert seen.picture.shape[2] == 3 and not stream.connected
+    assert not {"_writer", "_filler", "_class_id", "stream_ids"} & set(vars(stream))

@@ -56,6 +56,11 @@ def button(page: AppTest, label: str) -> object:
     return next(b for b in page.button if b.label == label)
 
 
+def kept_by(page: AppTest) -> set[str]:
+    """The names of all that the session holds, but of buttons that are not pressed."""
+    return {name for name, value in page.session_state._state.filtered_state.items() if value}
+
+
 def joined(code: str) -> AppTest:
     page = open_page("join", code=code)
     page.checkbox[0].check()
@@ -892,8 +897,10 @@ def test_the_instructor_is_told_when_cameras_are_read_less_often(
     assert ("to keep up" in texts(page)) is bool(says) and says in texts(page)
 
 
-def test_a_students_timeline_shows_the_slots_that_are_over_and_goes_with_them() -> None:
+@pytest.mark.parametrize("leaving", ["Leave", "Leave and delete my part", "the class ends"])
+def test_a_students_timeline_shows_the_slots_that_are_over_and_goes_with_them(leaving: str) -> None:
     room, _ = ui.store().create_class("Algebra", True, ui.now())
+    before = kept_by(open_page("join", code=room.code))
     page, begin = joined(room.code), ui.now()
     seen = []
     for second in range(0, 26, 5):
@@ -904,5 +911,11 @@ def test_a_students_timeline_shows_the_slots_that_are_over_and_goes_with_them() 
         seen.append("Only you see it" in texts(page))
     assert not page.exception
     assert seen[:2] == [False, False] and seen[-1]
-    button(page, "Leave").click().run()  # type: ignore[attr-defined]
-    assert "student_drawn" not in page.session_state
+    drawn = {name for name in kept_by(page) if "drawn" in name}
+    assert drawn  # else there is nothing to forget
+    if leaving == "the class ends":
+        ui.store().end_class(room.class_id, ui.now())
+        page.run()
+    else:
+        button(page, leaving).click().run()  # type: ignore[attr-defined]
+    assert kept_by(page) - before <= {"rooms_seen"}  # which holds the class, and no student

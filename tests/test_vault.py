@@ -32,3 +32,14 @@ def test_a_key_depends_on_passphrase_and_salt_alone():
     key = vault.key("correct horse", b"s" * 16)
     assert len(key) == vault.KEY_BYTES and key == vault.key("correct horse", b"s" * 16)
     assert len({key, vault.key("correct horse", b"t" * 16), vault.key("correct house", b"s" * 16)}) == 3
+
+
+def test_what_is_sealed_anew_opens_with_the_new_key_alone():
+    again = vault.reseal(vault.seal(b"a face", KEY, NONCE, "1/a"), KEY, bytes(32), b"n" * 12, "1/a")
+    assert vault.unseal(again, bytes(32), "1/a") == b"a face"
+    with pytest.raises(JournalError):
+        vault.unseal(again, KEY, "1/a")
+
+
+def test_what_is_damaged_stays_as_it_is_when_it_is_sealed_anew():
+    assert vault.reseal(b"damaged", KEY, bytes(32), NONCE, "1/a") == b"damaged"

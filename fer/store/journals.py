@@ -1,6 +1,6 @@
 """Journals in the same database as the classes. Every query names its keeper: nobody's reaches another's rows."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,6 +17,8 @@ MIN_PASSPHRASE, MAX_PASSPHRASE = 10, 200
 MAX_ENTRIES = 10_000
 TRIES = 5
 LOCKED_S = 15 * 60.0
+CHANGED = "This journal's passphrase has been changed: sign in with the new one."
+WRONG_OLD = "The old passphrase is not right. Nothing was changed."
 WRONG = "This name and passphrase do not open a journal. Check both; a passphrase that is lost cannot be replaced."
 
 metadata = sa.MetaData()
@@ -71,8 +73,7 @@ class Journals(Database):
         shown = " ".join(name.split())[:MAX_NAME]
         if not shown:
             raise JournalError("A journal needs a name.")
-        if not MIN_PASSPHRASE <= len(passphrase) <= MAX_PASSPHRASE:
-            raise JournalError(f"A passphrase has {MIN_PASSPHRASE} to {MAX_PASSPHRASE} signs; several words are best.")
+        _refuse_short(passphrase)
         row = {"login": _local(name), "name": shown, "passphrase_hash": self.hasher.hash(passphrase), "salt": salt}
         try:
             return self._add(row, now)
@@ -81,23 +82,55 @@ class Journals(Database):
 
     def open(self, name: str, passphrase: str, now: float) -> Keeper:
         """Raises JournalError where name and passphrase do not belong together, and after `TRIES` failures in a row."""
-        k, login = keepers.c, _local(name)
+        row = self._try(keepers.c.login == _local(name), passphrase, now, WRONG)
+        return Keeper(row.keeper_id, row.name, row.salt)
+
+    def change_passphrase(
+        self, who: Keeper, old: str, new: str, salt: bytes, reseal: Callable[[str, bytes], bytes], now: float
+    ) -> Keeper:
+        """Another passphrase and salt, and every picture as `reseal` makes it of its entry and what was sealed.
+
+        All of it or, where anything fails, nothing: the old passphrase then opens all as before. Raises JournalError
+        as `open` does, and where the new one is too short or long.
+        """
+        _refuse_short(new)
+        self._try(keepers.c.keeper_id == who.keeper_id, old, now, WRONG_OLD)
+        changed = {"passphrase_hash": self.hasher.hash(new), "salt": salt}
+        p = pictures.c
+        with self.begin() as connection:
+            _hold(connection, who)
+            rows = connection.execute(sa.select(p.entry_id, p.sealed).where(p.keeper_id == who.keeper_id)).all()
+            if rows:
+                of = (p.keeper_id == who.keeper_id) & (p.entry_id == sa.bindparam("of"))
+                again = sa.update(pictures).where(of).values(sealed=sa.bindparam("again"))
+                connection.execute(again, [{"of": i, "again": reseal(i, sealed)} for i, sealed in rows])
+            connection.execute(sa.update(keepers).where(keepers.c.keeper_id == who.keeper_id).values(**changed))
+        return replace(who, salt=salt)
+
+    def is_current(self, who: Keeper) -> bool:
+        """Whether the keeper is there, and has the passphrase that they signed in with."""
+        with self.begin() as connection:
+            return connection.scalar(sa.select(keepers.c.keeper_id).where(_same(who))) is not None
+
+    def _try(self, where: sa.ColumnElement[bool], passphrase: str, now: float, wrong: str) -> sa.Row[Any]:
+        """The keeper's row. Raises JournalError, which says `wrong`, or that there were too many failures."""
+        k = keepers.c
         locked = (k.failures >= TRIES) & (k.failed_at > now - LOCKED_S)
         count = sa.case((k.failed_at > now - LOCKED_S, k.failures + 1), else_=1)
         # A try is counted before it is looked at: tries made at the same moment count as well.
-        trying = sa.update(keepers).where(k.login == login, ~locked).values(failures=count, failed_at=now)
+        trying = sa.update(keepers).where(where, ~locked).values(failures=count, failed_at=now)
         with self.begin() as connection:
             counted = connection.execute(trying).rowcount
-            row = connection.execute(sa.select(keepers).where(k.login == login)).one_or_none()
+            row = connection.execute(sa.select(keepers).where(where)).one_or_none()
         if row is not None and not counted:
             minutes = max(1, round((row.failed_at + LOCKED_S - now) / 60))
             raise JournalError(f"Too many wrong passphrases: this journal opens again in {minutes} minutes.")
         valid = self.matches(row.passphrase_hash if row is not None else None, passphrase[:MAX_PASSPHRASE])
         if row is None or not valid:
-            raise JournalError(WRONG)
+            raise JournalError(wrong)
         with self.begin() as connection:
-            connection.execute(sa.update(keepers).where(k.login == login).values(failures=0))
-        return Keeper(row.keeper_id, row.name, row.salt)
+            connection.execute(sa.update(keepers).where(where).values(failures=0))
+        return row
 
     def of_subject(self, issuer: str, subject: str, name: str, now: float) -> Keeper:
         """The keeper whom an OpenID provider vouches for; made at the first time."""
@@ -134,14 +167,15 @@ class Journals(Database):
         with self.begin() as connection:
             return {entry_id: sealed for entry_id, sealed in connection.execute(query)}
 
-    def put(self, keeper_id: int, new: Sequence[Entry], sealed: Mapping[str, bytes]) -> int:
+    def put(self, who: Keeper, new: Sequence[Entry], sealed: Mapping[str, bytes]) -> int:
         """Add entries with their sealed pictures, all or none; one that is there already stays as it is.
 
-        Returns how many were added. Raises JournalError where the journal is full, or was deleted meanwhile.
+        Returns how many were added. Raises JournalError where the journal is full, or was deleted or got another
+        passphrase meanwhile: what was sealed with the old one would not open any more.
         """
+        keeper_id = who.keeper_id
         with self.begin() as connection:
-            if connection.scalar(sa.select(keepers.c.keeper_id).where(keepers.c.keeper_id == keeper_id)) is None:
-                raise JournalError("This journal has been deleted.")
+            _hold(connection, who)
             there = set(connection.scalars(sa.select(entries.c.entry_id).where(entries.c.keeper_id == keeper_id)))
             added = {entry.entry_id: entry for entry in new if entry.entry_id not in there}
             if len(there) + len(added) > MAX_ENTRIES:
@@ -193,6 +227,29 @@ class Journals(Database):
 
 def _local(name: str) -> str:
     return f"local:{' '.join(name.split())[:MAX_NAME].casefold()}"
+
+
+def _refuse_short(passphrase: str) -> None:
+    if not MIN_PASSPHRASE <= len(passphrase) <= MAX_PASSPHRASE:
+        raise JournalError(f"A passphrase has {MIN_PASSPHRASE} to {MAX_PASSPHRASE} signs; several words are best.")
+
+
+def _same(who: Keeper) -> sa.ColumnElement[bool]:
+    """The keeper as they signed in: another passphrase comes with another salt."""
+    return (keepers.c.keeper_id == who.keeper_id) & (keepers.c.salt == who.salt)
+
+
+def _hold(connection: sa.Connection, who: Keeper) -> None:
+    """Hold the keeper's row until the transaction ends: nobody else then changes the passphrase, or adds a picture.
+
+    Raises JournalError where it is gone, or the passphrase is another. A statement that writes, not SELECT … FOR
+    UPDATE, which SQLite does not have.
+    """
+    k = keepers.c
+    if connection.execute(sa.update(keepers).where(_same(who)).values(failures=k.failures)).rowcount:
+        return
+    there = connection.scalar(sa.select(k.keeper_id).where(k.keeper_id == who.keeper_id)) is not None
+    raise JournalError(CHANGED if there else "This journal has been deleted.")
 
 
 def _is(table: sa.Table, keeper_id: int, entry_id: str) -> sa.ColumnElement[bool]:
