@@ -106,7 +106,7 @@ class Settings:
         "Our own face detector: a path to its .tflite without the ending, with its card beside it",
     )
     yunet_model: Path = _setting(
-        "FER_YUNET_MODEL", YUNET_FILE, Path, "YuNet's .onnx file; default the one that ./setup.sh run fetched"
+        "FER_YUNET_MODEL", YUNET_FILE, Path, "YuNet's .onnx file; default the one that `python -m fer fetch` leaves"
     )
     min_group: int = _setting(
         "FER_MIN_GROUP", 5, _number(1, 1000, int), "The class mood is withheld while fewer students contribute"

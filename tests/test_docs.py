@@ -31,6 +31,7 @@ def test_every_command_in_the_readme_can_be_parsed() -> None:
         "analyze",
         "evaluate",
         "train",
+        "train-detector",
         "audit",
         "compare",
         "faces",
