@@ -137,7 +137,9 @@ class Tiny:
 
     def _look(self, grey: Grey) -> list[Face]:
         """What may be a face, the surest first."""
-        down, right = (-side % PAD_PX for side in grey.shape)
+        # Parts of a frame have many shapes and are made one: a network for a new size takes as long as ten looks.
+        small = max(grey.shape) <= LOOK_PX
+        down, right = (LOOK_PX - side if small else -side % PAD_PX for side in grey.shape)
         if down or right:
             grey = np.asarray(cv2.copyMakeBorder(grey, 0, down, 0, right, cv2.BORDER_REPLICATE), np.uint8)
         boxes, scores, points = self._net(grey.shape[1], grey.shape[0]).run(grey, HINT)

@@ -11,7 +11,7 @@ import pytest
 from fer.boxes import iou
 from fer.config import Settings
 from fer.errors import ModelError
-from fer.tiny import MOST_NETS, Card, Tiny
+from fer.tiny import LOOK_PX, MOST_NETS, Card, Tiny
 from fer.types import Face, Frame
 
 
@@ -63,9 +63,16 @@ def test_two_faces_are_two(tiny: Tiny, scene: Frame):
 
 def test_no_more_networks_are_kept_than_a_few(tiny: Tiny, scene: Frame):
     first = tiny.detect(scene)
-    for side in range(32, 32 * (MOST_NETS + 4), 32):
-        tiny.detect(scene[:side, :side])
+    for side in range(160, 160 + 32 * (MOST_NETS + 4), 32):
+        tiny.detect(np.resize(scene, (side, side, 3)))
     assert tiny.detect(scene) == first and len(tiny._nets) <= MOST_NETS
+
+
+def test_the_parts_of_a_frame_share_a_network(scene: Frame):
+    tiny = Tiny(Settings())
+    for width, height in ((128, 128), (128, 40), (77, 128), (33, 17)):
+        tiny.detect(scene[:height, :width])
+    assert set(tiny._nets) == {(320, 256), (LOOK_PX, LOOK_PX)}
 
 
 def test_faces_smaller_than_asked_for_are_passed_over(tiny: Tiny, scene: Frame):
