@@ -745,10 +745,9 @@ def test_a_pace_lowers_every_rate_by_the_same_share() -> None:
 
 
 def test_what_a_sitting_saw_outlasts_its_connection_and_reaches_no_class(turns: Turns) -> None:
-    clock = Clock()
-    stream = SittingStream(
-        lambda: Pipeline(FakeDetector([square(50, 50)]), FakeClassifier(), Options()), Pace(2.0), clock=clock
-    )
+    clock, detector = Clock(), FakeDetector([square(50, 50)])
+    detector.full_every_s = 0.0  # a fake that is asked about a part of the picture would answer for all of it
+    stream = SittingStream(lambda: Pipeline(detector, FakeClassifier(), Options()), Pace(2.0), clock=clock)
     for _ in range(16):
         stream.offer(video(noisy()))
         while turns.waiting:
