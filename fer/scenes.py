@@ -72,7 +72,7 @@ CONDITIONS: tuple[Condition, ...] = (
     *(Condition("size, on grey", f"{px} px", px) for px in (64, 48, 32, 24, 20)),
     *(Condition("size, on a photograph", f"{px} px", px, True) for px in (200, 128, 96, 64, 48, 32, 24, 20)),
     *(Condition("turned in the plane", f"{angle}°", degrees=angle) for angle in (10, 20, 35)),
-    *(Condition("light, with noise", f"× {light:g}", of_frame=_dark(light)) for light in (0.5, 0.25, 0.12)),
+    *(Condition("light, with noise", f"{light:g} of it", of_frame=_dark(light)) for light in (0.5, 0.25, 0.12)),
     *(Condition("blur", f"{s} px", of_frame=lambda image, _, s=s: blurred(image, s)) for s in (1, 2, 3)),  # type: ignore[misc]
     *(Condition("JPEG", f"quality {q}", of_frame=partial(compressed, quality=q)) for q in (50, 30, 10)),
     Condition("covered", "lower half", of_face=OF_FACES["lower half masked"]),
