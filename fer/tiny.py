@@ -34,7 +34,7 @@ PAD_PX = 32  # the sides of what the network sees are multiples of it, so that e
 MOST_NETS = 6  # of a detector, one for each size of frame
 MOST_CELLS = 400  # of a map: more are no faces but a pattern
 OVERLAP = 0.4  # the intersection over union from which two boxes are of one face
-HINT, SURE = 0.3, 0.8  # what is surer than a hint, and not yet sure, is looked at again
+HINT, SURE = 0.4, 0.8  # what is surer than a hint, and not yet sure, is looked at again
 LOOK_PX, LOOK_SCALE = 128, 2.0  # the second look: at so many pixels, and of so many sides of the face
 MOST_LOOKS = 32  # of a frame: at 0.3 ms each
 SHARPNESS = 4.0
@@ -132,7 +132,8 @@ class Tiny:
         """
         grey = np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY) if frame.ndim == 3 else frame, np.uint8)
         hints = self._look(grey)
-        sure = sum(face.score >= SURE for face in hints)  # they come first
+        near = max(grey.shape) <= LOOK_PX  # the surroundings of a face that was there: what is seen again is sure
+        sure = sum(face.score >= (self._floor if near else SURE) for face in hints)  # they come first
         return hints[:sure] + [self._again(grey, face) for face in hints[sure : sure + MOST_LOOKS]]
 
     def _look(self, grey: Grey) -> list[Face]:
@@ -218,6 +219,9 @@ class _Wiring:
         return cls(content, int(given["index"]), outputs)
 
 
+_NOTHING = (np.empty((0, 4), np.float32), np.empty(0, np.float32), np.empty((0, 10), np.float32))
+
+
 class _Net:
     """The network for frames of one size."""
 
@@ -242,6 +246,8 @@ class _Net:
         cells = np.flatnonzero(raw[:, 0] >= zero + np.log(floor / (1 - floor)) / scale)
         if len(cells) > MOST_CELLS:
             cells = cells[np.argsort(-raw[cells, 0].astype(int), kind="stable")[:MOST_CELLS]]
+        if not len(cells):
+            return _NOTHING
         scores = 1 / (1 + np.exp(-np.minimum(scale * (raw[cells, 0].astype(np.float32) - zero), 15.0)))
         middles = (np.column_stack([cells % columns, cells // columns]) + 0.5) * level.stride
         sides = np.exp(self._numbers("sides", level, cells)) * level.stride
