@@ -31,7 +31,8 @@ class Level:
 LEVELS = (Level(8, (10, 48)), Level(16, (40, 112)), Level(32, (96, float("inf"))))
 OUTPUTS = (("scores", 1), ("sides", 4), ("points", 10))  # of each level, and their channels
 PAD_PX = 32  # the sides of what the network sees are multiples of it, so that every map is in step with the frame
-MOST_NETS = 6  # of a detector, one for each size of frame
+MOST_NETS = 6  # that a detector keeps, one for each size of frame
+LARGE_PX = 640 * 640  # a network for larger frames, photographs, takes a hundred megabytes and is not kept
 MOST_CELLS = 400  # of a map: more are no faces but a pattern
 OVERLAP = 0.4  # the intersection over union from which two boxes are of one face
 HINT, SURE = 0.4, 0.8  # what is surer than a hint, and not yet sure, is looked at again
@@ -165,6 +166,8 @@ class Tiny:
         return _mean(face, other) if other else replace(face, score=_between(face.score, UNSEEN))
 
     def _net(self, width: int, height: int) -> "_Net":
+        if width * height > LARGE_PX:
+            return _Net(self._wiring, width, height)
         if (size := (width, height)) not in self._nets:
             if len(self._nets) >= MOST_NETS:
                 self._nets.pop(next(iter(self._nets)))

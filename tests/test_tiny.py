@@ -75,6 +75,12 @@ def test_the_parts_of_a_frame_share_a_network(scene: Frame):
     assert set(tiny._nets) == {(320, 256), (LOOK_PX, LOOK_PX)}
 
 
+def test_a_network_for_photographs_is_not_kept(scene: Frame):
+    tiny = Tiny(Settings())
+    assert len(tiny.detect(cv2.resize(scene, (1280, 960)))) == 1  # type: ignore[arg-type]
+    assert max(width * height for width, height in tiny._nets) < 1280 * 960
+
+
 def test_faces_smaller_than_asked_for_are_passed_over(tiny: Tiny, scene: Frame):
     (face,) = tiny.detect(scene)
     assert tiny.detect(scene, face.side_px - 1) == [face]
