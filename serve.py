@@ -6,11 +6,13 @@ from contextlib import asynccontextmanager
 
 import streamlit as st
 from starlette.concurrency import run_in_threadpool
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from fer import health, logs, ui
+from fer.oidc import BackToTheJournal
 
 
 @asynccontextmanager
@@ -35,4 +37,9 @@ def metrics(request: Request) -> Response:
     return Response(health.exposition(ui.health_now()), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
-app = st.App("app.py", lifespan=lifespan, routes=[Route("/healthz", healthz), Route("/metrics", metrics)])
+app = st.App(
+    "app.py",
+    lifespan=lifespan,
+    routes=[Route("/healthz", healthz), Route("/metrics", metrics)],
+    middleware=[Middleware(BackToTheJournal)],
+)

@@ -51,7 +51,8 @@ def _upload(turn: int, right: Any) -> Found | None:
 def _of_picture(given: Any, turn: int, right: Any) -> Found | None:
     """The main face of a picture that was taken or uploaded."""
     if given is None:
-        st.caption("The picture is read in memory. It is kept only if you tick so, and then sealed.")
+        kept = "It is kept only if you tick so, and then sealed." if state.journal_key else "It is not kept."
+        st.caption(f"The picture is read in memory. {kept}")
         return None
     with st.spinner("Reading the picture…"):
         frame = photo.decode(given.getvalue())
@@ -106,9 +107,9 @@ def _sit() -> None:
         _have_sat(stream)
     if not active:
         ui.preflight(stream, "upload a picture")
+        kept = " unless you tick so; then it is the best moment of your face, sealed" if state.journal_key else ""
         st.caption(
-            f"Your camera is read for {LENGTH_S:.0f} seconds, in memory, and stops by itself. No picture is kept "
-            "unless you tick so; then it is the best moment of your face, sealed."
+            f"Your camera is read for {LENGTH_S:.0f} seconds, in memory, and stops by itself. No picture is kept{kept}."
         )
     _countdown(stream, active)
 

@@ -175,10 +175,15 @@ def _result(head: Head) -> None:
 
 def data(who: Keeper, entries: Sequence[Entry]) -> None:
     """What is kept, the way out with it, the way in, and the end of it."""
+    pictures = (
+        "and only where you ticked it, the picture of your face, sealed with a key that is made from your passphrase "
+        "and lives only while you are signed in"
+        if state.journal_key
+        else "and by what the sign-in service knows you. No picture is kept"
+    )
     st.markdown(
         "**What is kept:** each entry's time, label, reading (seven numbers), note and tags; your own model; your "
-        "name; and only where you ticked it, the picture of your face, sealed with a key that is made from your "
-        "passphrase and lives only while you are signed in. **Notes and tags are not sealed:** whoever runs this "
+        f"name; {pictures}. **Notes and tags are not sealed:** whoever runs this "
         "server could read them. Nothing is deleted after some time; you delete it here. A model keeps what it "
         "learned from an entry that you delete until you go back or delete everything."
     )
@@ -211,11 +216,10 @@ def data(who: Keeper, entries: Sequence[Entry]) -> None:
     with st.form("journal_end", border=False):
         typed = st.text_input(f"To delete everything, type your name: {ui.plain(who.name)}")
         if st.form_submit_button("Delete my journal", icon=":material/delete_forever:"):
-            if typed.strip() != who.name:
+            if typed.strip().replace("\u2060", "") != who.name:  # copied from above, an address has a joiner in it
                 raise JournalError("The name is not the same. Nothing was deleted.")
             ui_keeper.journals().delete_keeper(who.keeper_id)
             ui_keeper.sign_out("Your journal has been deleted: every entry, picture and model, and your profile.")
-            st.rerun()
 
 
 def _passphrase(who: Keeper) -> None:

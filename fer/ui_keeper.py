@@ -4,21 +4,25 @@ It lives in st.session_state under names that begin with journal_, and goes with
 nowhere else.
 """
 
+import logging
 import secrets
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import NoReturn
 
 import numpy as np
 import streamlit as st
+from streamlit.errors import StreamlitAuthError
 
-from fer import personal, ui, vault
+from fer import oidc, personal, ui, vault
 from fer.errors import JournalError
 from fer.labels import LABELS, UNCERTAIN
 from fer.store.journals import MAX_NAME, MAX_PASSPHRASE, MIN_PASSPHRASE, Journals
 from fer.types import Head, Keeper, Reading
 
 IDLE_S = 30 * 60.0
+logger = logging.getLogger(__name__)
 state = st.session_state
 
 
@@ -39,19 +43,31 @@ def keeper() -> Keeper | None:
         sign_out("You were away for half an hour, and have been signed out.")
     if "journal_keeper" in state and not journals().is_current(state.journal_keeper):
         sign_out("You have been signed out: the passphrase was changed elsewhere, or the journal deleted.")
-    if "journal_keeper" not in state and provider() and st.user.get("is_logged_in"):
-        name = str(st.user.get("name") or st.user.get("email") or "you")
+    if "journal_keeper" not in state and _is_vouched_for():
+        name = _clean(str(st.user.get("name") or st.user.get("email") or "you"))
         _enter(journals().of_subject(str(st.user.get("iss")), str(st.user.get("sub")), name, ui.now()), None)
+        st.query_params.pop(oidc.OUTCOME, None)
     state.journal_seen_at = ui.now()
     return state.get("journal_keeper")
 
 
+def _is_vouched_for() -> bool:
+    """Whether an OpenID provider has said who this is, not more than `IDLE_S` ago.
+
+    Streamlit's cookie says it for 30 days: long after who signed in has closed the page and left the computer.
+    """
+    if not provider() or not st.user.get("is_logged_in"):
+        return False
+    issued_at = st.user.get("iat")  # Authlib lets in no ID token without one
+    return isinstance(issued_at, int | float) and ui.now() - issued_at <= IDLE_S
+
+
 def sign_in() -> None:
     """The ways into a journal; the run starts over when one is taken."""
-    if message := state.pop("journal_message", None):
+    if message := state.pop("journal_message", _came_of_it()):
         st.info(message)
     if provider():
-        st.button("Sign in", type="primary", icon=":material/login:", on_click=st.login)
+        st.button("Sign in", type="primary", icon=":material/login:", on_click=_to_provider)
         st.caption("Your pictures are not kept: that needs a passphrase of your own, which only you know.")
         return
     opening, making = st.tabs(["Open my journal", "Make a journal"])
@@ -74,6 +90,24 @@ def sign_in() -> None:
             salt = secrets.token_bytes(vault.SALT_BYTES)
             _enter(journals().enrol(name, typed, salt, ui.now()), vault.key(typed, salt))
             st.rerun()
+
+
+def _came_of_it() -> str | None:
+    """What came of signing in, or out, at an OpenID provider, where that has not opened a journal."""
+    if not provider():
+        return None
+    if st.user.get("is_logged_in"):
+        return "You signed in more than half an hour ago: please sign in again."
+    return oidc.SENTENCES.get(st.query_params.get(oidc.OUTCOME, ""))
+
+
+def _to_provider() -> None:
+    """Lead to the sign-in page of the OpenID provider."""
+    try:
+        st.login()
+    except StreamlitAuthError:
+        logger.exception("[auth] in Streamlit's secrets cannot be used")
+        state.journal_message = "Signing in is not set up as it should be: this server's log says what is missing."
 
 
 def _name_and_passphrase() -> tuple[str, str]:
@@ -111,15 +145,18 @@ def _enter(who: Keeper, key: bytes | None) -> None:
     state.journal_head = head_in_use(journals().heads(who.keeper_id))
 
 
-def sign_out(message: str = "You have signed out.") -> None:
-    """Forget the keeper, their key, and what they had open."""
+def sign_out(message: str = "You have signed out.") -> NoReturn:
+    """Forget the keeper, their key, and what they had open; the run ends here."""
     if "journal_stream" in state:
         state.journal_stream.stop()
     for name in [name for name in state if str(name).startswith("journal_")]:
         del state[name]
-    state.journal_message = message
     if provider() and st.user.get("is_logged_in"):
         st.logout()
+        st.info(message)
+        st.stop()  # starting over would drop the way out before it is sent (Streamlit 1.67): the cookie would stay
+    state.journal_message = message
+    st.rerun()
 
 
 def head_in_use(heads: Sequence[Head]) -> Head | None:

@@ -22,7 +22,6 @@ with st.container(horizontal=True, vertical_alignment="center", horizontal_align
     st.subheader(f"The journal of {ui.plain(who.name)}", anchor=False, width="content")
     if st.button("Sign out", icon=":material/logout:", type="tertiary"):
         ui_keeper.sign_out()
-        st.rerun()
 if said := state.pop("journal_said", None):
     st.toast(said, icon=":material/check:")
 

@@ -34,6 +34,7 @@ GROUPS = (
         "turn",
         "logs",
         "governor",
+        "oidc",
         "personal",
         "vault",
         "tiny",

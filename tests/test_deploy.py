@@ -4,10 +4,12 @@ import http.client
 import re
 import socket
 import ssl
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -149,6 +151,38 @@ def test_the_figures_are_not_for_visitors_and_http_leads_to_https(site: Site) ->
 )
 def test_a_body_that_is_too_large_is_refused_before_it_is_sent(site: Site, path: str, size: int, status: int) -> None:
     assert site.get(path, method="PUT", **{"Content-Length": str(size)}).status == status
+
+
+class SignsIn(BaseHTTPRequestHandler):
+    """A replica that answers as Streamlit does after signing in at a provider whose tokens are long."""
+
+    def do_GET(self) -> None:
+        self.send_response(302)
+        for i in range(4):
+            self.send_header("Set-Cookie", f"_streamlit_user_{i}={'a' * 4000}")
+        self.send_header("Location", "journal")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.mark.skipif(proxy.binary() is None, reason=proxy.ABSENT)
+def test_the_long_cookies_of_a_sign_in_come_through(tmp_path: Path) -> None:
+    replica = ThreadingHTTPServer(("127.0.0.1", 0), SignsIn)
+    threading.Thread(target=replica.serve_forever, args=(0.05,), daemon=True).start()
+    try:
+        with proxy.running(tmp_path, [f"127.0.0.1:{replica.server_port}"] * 2) as before:
+            connection = http.client.HTTPSConnection("127.0.0.1", before.port, timeout=30, context=before.tls)
+            connection.request("GET", "/oauth2callback?code=1")
+            answer = connection.getresponse()
+            connection.close()
+    finally:
+        replica.shutdown()
+        replica.server_close()
+    cookies = answer.headers.get_all("Set-Cookie")
+    assert answer.status == 302 and sum(cookie.startswith("_streamlit_user") for cookie in cookies) == 4
 
 
 SLOW = {

@@ -14,7 +14,7 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from fer import archive, classify, journal, live, ui, ui_journal, ui_keeper
+from fer import archive, classify, journal, live, oidc, ui, ui_journal, ui_keeper
 from fer.errors import JournalError, StoreError
 from fer.labels import LABELS
 from fer.live import LIVE
@@ -613,13 +613,20 @@ def test_everything_is_deleted_by_whoever_types_their_name() -> None:
         ui_keeper.journals().open("Ada", PASSPHRASE, ui.now())
 
 
+def vouch_for(monkeypatch: pytest.MonkeyPatch, **more: object) -> dict[str, object]:
+    """What an OpenID provider says of Ada, who has just signed in there."""
+    claims = {"is_logged_in": True, "iss": "https://issuer.example", "sub": "42", "name": "Ada", "iat": ui.now()}
+    monkeypatch.setattr(ui_keeper, "provider", lambda: True)
+    monkeypatch.setattr(st, "user", {**claims, **more})
+    return st.user  # type: ignore[return-value]
+
+
 def test_who_signs_in_elsewhere_has_a_journal_without_pictures(
     monkeypatch: pytest.MonkeyPatch, astronaut: Frame
 ) -> None:
     monkeypatch.setattr(ui_keeper, "provider", lambda: True)
     assert [button.label for button in open_page().button] == ["Sign in"]
-    claims = {"is_logged_in": True, "iss": "https://issuer.example", "sub": "42", "name": "Ada"}
-    monkeypatch.setattr(st, "user", claims)
+    claims = vouch_for(monkeypatch)
     page = take(open_page(), astronaut)
     assert "The journal of Ada" in texts(page) and not page.checkbox
     assert "Change the passphrase" not in [button.label for button in go(open_page(), "Data").button]
@@ -628,3 +635,47 @@ def test_who_signs_in_elsewhere_has_a_journal_without_pictures(
     assert who(open_page()) == who(page)
     claims["sub"] = "43"
     assert ui_keeper.journals().entries(who(open_page()).keeper_id) == []
+
+
+@pytest.mark.parametrize("issued_at", [None, "today", -ui_keeper.IDLE_S - 1])
+def test_who_signed_in_elsewhere_long_ago_signs_in_again(monkeypatch: pytest.MonkeyPatch, issued_at: object) -> None:
+    vouch_for(monkeypatch, iat=ui.now() + issued_at if isinstance(issued_at, float) else issued_at)
+    page = open_page()
+    assert [button.label for button in page.button] == ["Sign in"] and "journal_keeper" not in page.session_state
+    assert "more than half an hour ago" in texts(page)
+
+
+def test_who_signs_out_of_what_is_elsewhere_ends_the_run_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    claims = vouch_for(monkeypatch)
+    monkeypatch.setattr(st, "logout", claims.clear)
+    page = press(open_page(), "Sign out")
+    assert "You have signed out" in texts(page)
+    assert [button.label for button in page.button] == ["Sign out"]  # a run more would have shown "Sign in"
+    assert [button.label for button in page.run().button] == ["Sign in"]
+
+
+@pytest.mark.parametrize("outcome", [*oidc.SENTENCES, "<script>", ""])
+def test_what_came_of_signing_in_elsewhere_is_a_sentence_of_ours(monkeypatch: pytest.MonkeyPatch, outcome: str) -> None:
+    page = AppTest.from_file(str(ROOT / "pages" / "journal.py"), default_timeout=30)
+    page.query_params[oidc.OUTCOME] = outcome
+    assert not page.run().info  # nobody signs in elsewhere here
+    monkeypatch.setattr(ui_keeper, "provider", lambda: True)
+    assert [info.value for info in page.run().info] == [text for key, text in oidc.SENTENCES.items() if key == outcome]
+    vouch_for(monkeypatch)
+    assert "The journal of Ada" in texts(page.run()) and not page.info
+
+
+def test_a_provider_that_is_not_set_up_as_it_should_be_is_the_operators_affair(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ui_keeper, "provider", lambda: True)
+    page = press(open_page(), "Sign in")
+    assert "Signing in is not set up as it should be" in texts(page) and not page.exception
+
+
+def test_who_is_named_by_an_address_can_copy_it_to_delete_everything(monkeypatch: pytest.MonkeyPatch) -> None:
+    vouch_for(monkeypatch, name="", email="ada@school.example")
+    page = go(open_page(), "Data")
+    page.text_input[-1].input("ada@\u2060school.example")
+    page = press(page, "Delete my journal")
+    assert "Your journal has been deleted" in texts(page)

@@ -141,6 +141,8 @@ def test_who_signs_in_elsewhere_is_known_again_and_is_nobody_else(store: Journal
     assert store.of_subject("https://issuer.example", "123", "Ada Lovelace", NOW) == one
     assert store.of_subject("https://other.example", "123", "Ada", NOW) != one
     assert one.salt is None
+    assert store.of_subject("https://issuer.example", "124", f" Ada \n {'b' * 75} c", NOW).name == f"Ada {'b' * 75}"
+    assert store.of_subject("https://issuer.example", "125", "  ", NOW).name == "you"
     for name in ("Ada", "oidc:https://issuer.example 123"):
         with pytest.raises(JournalError, match="do not open"):
             store.open(name, "", NOW)

@@ -70,7 +70,7 @@ class Journals(Database):
 
     def enrol(self, name: str, passphrase: str, salt: bytes, now: float) -> Keeper:
         """A new keeper. Raises JournalError where the name is taken or empty, or the passphrase too short or long."""
-        shown = " ".join(name.split())[:MAX_NAME]
+        shown = _shown(name)
         if not shown:
             raise JournalError("A journal needs a name.")
         _refuse_short(passphrase)
@@ -133,7 +133,7 @@ class Journals(Database):
         return row
 
     def of_subject(self, issuer: str, subject: str, name: str, now: float) -> Keeper:
-        """The keeper whom an OpenID provider vouches for; made at the first time."""
+        """The keeper whom an OpenID provider vouches for; made at the first time, with the name as it is then."""
         login = f"oidc:{issuer} {subject}"[:600]
         columns = sa.select(keepers.c.keeper_id, keepers.c.name, keepers.c.salt).where(keepers.c.login == login)
         with self.begin() as connection:
@@ -141,7 +141,9 @@ class Journals(Database):
         if row is not None:
             return Keeper(*row)
         try:
-            return self._add({"login": login, "name": name[:MAX_NAME], "passphrase_hash": None, "salt": None}, now)
+            return self._add(
+                {"login": login, "name": _shown(name) or "you", "passphrase_hash": None, "salt": None}, now
+            )
         except Taken:  # by another window of the same keeper, a moment ago
             return self.of_subject(issuer, subject, name, now)
 
@@ -223,6 +225,11 @@ class Journals(Database):
         again = statement.on_conflict_do_update(index_elements=["keeper_id", "at"], set_={"in_use": head.in_use})
         with self.begin() as connection:
             connection.execute(again)
+
+
+def _shown(name: str) -> str:
+    """A name as it can be typed again, to delete the journal."""
+    return " ".join(name.split())[:MAX_NAME].rstrip()
 
 
 def _local(name: str) -> str:
