@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import skimage.data
 from hypothesis import settings
+from streamlit.runtime.scriptrunner import script_runner
 
 from fer.types import Face, Frame
 from tests import postgres
@@ -18,6 +19,17 @@ ROOT = Path(__file__).resolve().parent.parent
 # A busy machine stalls for longer than Hypothesis's deadline of 200 ms: what is slow shows in --durations.
 settings.register_profile("classmood", deadline=None, max_examples=60)
 settings.load_profile("classmood")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def pages_without_keras() -> Iterator[None]:
+    """After each run of a page Streamlit clears Keras's session, and collects all garbage, where Keras is loaded.
+
+    Here it is, by tests of training; in the app it never is. A page test took seconds for it.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(script_runner, "_clean_problem_modules", lambda: None)
+        yield
 
 
 @pytest.fixture
