@@ -918,4 +918,6 @@ def test_a_students_timeline_shows_the_slots_that_are_over_and_goes_with_them(le
         page.run()
     else:
         button(page, leaving).click().run()  # type: ignore[attr-defined]
-    assert kept_by(page) - before <= {"rooms_seen"}  # which holds the class, and no student
+    # The first holds the class, and no student; the second only says that this tab is to forget its seat.
+    assert kept_by(page) - before <= {"rooms_seen", "seat_given_up"}
+    assert page.session_state.seat_given_up is True
