@@ -457,13 +457,17 @@ class Watch:
         with self._lock:
             return list(self._streams)
 
+    def check(self) -> None:
+        """One look at everybody, every WATCH_S."""
+        for held in self._held():
+            try:
+                held.check()
+            except Exception:  # one student's trouble is not the others'
+                log.exception("a stream could not be looked after")
+
     def _work(self) -> None:
         while True:
-            for stream in self._held():
-                try:
-                    stream.check()
-                except Exception:  # one student's trouble is not the others'
-                    log.exception("a stream could not be looked after")
+            self.check()
             time.sleep(WATCH_S)
 
 

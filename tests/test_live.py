@@ -404,24 +404,6 @@ def test_a_page_goes_on_being_heard_of_when_the_clock_steps_back() -> None:
     assert student.said_at == [0.0, -3600.0, -3598.0]
 
 
-class Over(Exception):
-    """Ends the endless work of a Watch."""
-
-
-def watched(monkeypatch: pytest.MonkeyPatch, watch: Watch, rounds: int) -> None:
-    """What the thread of `watch` does in so many rounds, without a thread and without waiting."""
-    slept: list[float] = []
-
-    def sleep(seconds: float) -> None:
-        slept.append(seconds)
-        if len(slept) == rounds:
-            raise Over
-
-    monkeypatch.setattr(live, "time", SimpleNamespace(sleep=sleep))
-    with pytest.raises(Over):
-        watch._work()
-
-
 @pytest.fixture
 def watch(monkeypatch: pytest.MonkeyPatch) -> Watch:
     """A watch whose thread does not run."""
@@ -431,7 +413,7 @@ def watch(monkeypatch: pytest.MonkeyPatch) -> Watch:
 
 
 def test_a_check_that_raises_does_not_end_the_watch_over_the_others(
-    monkeypatch: pytest.MonkeyPatch, watch: Watch, caplog: pytest.LogCaptureFixture
+    watch: Watch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def broken() -> bool:
         raise RuntimeError("no such session")
@@ -441,15 +423,17 @@ def test_a_check_that_raises_does_not_end_the_watch_over_the_others(
     for one in (*sound[:2], SimpleNamespace(attendance=failing), *sound[2:]):
         watch.add(one.attendance)
     with caplog.at_level(logging.ERROR):
-        watched(monkeypatch, watch, 2)
+        watch.check()
+        watch.check()
         for student in sound:
             student.clock.now += HEARD_S
-        watched(monkeypatch, watch, 2)
+        watch.check()
+        watch.check()
     assert [student.said_at for student in sound] == [[0.0, 2.0]] * 4
     assert "no such session" in caplog.text
 
 
-def test_a_watch_looks_after_streams_and_pages_alike(monkeypatch: pytest.MonkeyPatch, watch: Watch) -> None:
+def test_a_watch_looks_after_streams_and_pages_alike(watch: Watch) -> None:
     stream, writer, clock = make()
     stream.on_frame(video(noisy()))
     stream.page[0] = False  # type: ignore[attr-defined]
@@ -458,7 +442,8 @@ def test_a_watch_looks_after_streams_and_pages_alike(monkeypatch: pytest.MonkeyP
     for one in (stream, student.attendance):
         watch.add(one)
         watch.add(one)
-    watched(monkeypatch, watch, 3)
+    for _ in range(3):
+        watch.check()
     assert writer.left == stream.stream_ids
     assert student.said_at == [0.0]
 
@@ -479,11 +464,12 @@ def test_a_watch_counts_who_is_connected_and_at_the_end_everybody_leaves(watch: 
     assert here.writer.left == [here.attendance.id]
 
 
-def test_what_nobody_holds_any_more_is_not_looked_after(monkeypatch: pytest.MonkeyPatch, watch: Watch) -> None:
+def test_what_nobody_holds_any_more_is_not_looked_after(watch: Watch) -> None:
     writer = FakeWriter()
     watch.add(Attendance(writer, 7, True, clock=Clock()))
     gc.collect()
-    watched(monkeypatch, watch, 2)
+    watch.check()
+    watch.check()
     assert writer.presences == []
 
 
