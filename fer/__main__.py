@@ -631,17 +631,22 @@ def _minutes(text: str) -> float:
 
 
 def _part(text: str) -> float:
-    return 0.0 if text in ("0", "0.0") else _rate(text)
+    if (value := _number(text)) is None or not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"expected a number from 0 to 1, not {text!r}")
+    return value
 
 
 def _rate(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value <= 1:
+    if (value := _number(text)) is None or not 0 < value <= 1:
         raise argparse.ArgumentTypeError(f"expected a number above 0 and at most 1, not {text!r}")
     return value
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
 
 
 if __name__ == "__main__":

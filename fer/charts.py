@@ -176,7 +176,7 @@ def attendance(
     rows = [(minute, None if slot is None else slot.n_streams) for minute, slot in _minutes(slots, origin)]
     drawn: alt.Chart = (
         alt.Chart()
-        .mark_line(interpolate="step-after", strokeWidth=2.5, color="#555")
+        .mark_line(interpolate="step-after", strokeWidth=2.5, color="#808080")
         .encode(
             x=_time_axis(window_min, title),
             y=alt.Y("students:Q", title=None, axis=alt.Axis(tickMinStep=1, format="d"), scale=alt.Scale(domainMin=0)),
@@ -329,7 +329,7 @@ def _marked(
     table = pd.concat([data.assign(mark=""), shown], ignore_index=True) if len(shown) else data.assign(mark="")
     at = alt.Chart().transform_filter("datum.mark").encode(x=alt.X("minute:Q"), tooltip=alt.Tooltip("mark:N"))
     rule = at.mark_rule(color="#888", strokeDash=[5, 3], strokeWidth=1.5, aria=False)
-    text = at.mark_text(align="right", baseline="top", dx=-4, color="#666", limit=140).encode(
+    text = at.mark_text(align="right", baseline="top", dx=-4, color="#777", limit=140).encode(
         text=alt.Text("mark:N"), y=alt.value(2)
     )
     layers = alt.layer(drawn.transform_filter("!datum.mark"), rule, text, data=table)

@@ -1,18 +1,13 @@
-"""What pages share: the resources of the process, and widgets. The only module that imports Streamlit."""
+"""What pages share: charts, camera, texts and how an error is told."""
 
-import atexit
 import csv
 import io
-import logging
 import os
 import re
-import secrets
-import time
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
@@ -23,30 +18,13 @@ import pandas as pd
 import segno
 import streamlit as st
 
-from fer import alert, charts, classify, demo, detect, live, signals, turn
-from fer.aggregate import BucketFiller, above_floor, guarded, merge, table
-from fer.alert import Alarm
-from fer.config import Settings
-from fer.detect import Choice, Detector, PerThread
-from fer.errors import ClassError, FerError, StoreError
-from fer.health import Health
+from fer import charts, live, server
+from fer.errors import FerError, StoreError
 from fer.labels import COLORS, EMOJI
-from fer.live import Attendance, CameraStream, EmojiStream, Pace, SittingStream, Snapshot, StudentStream, Watch
-from fer.pipeline import Options, Pipeline
-from fer.report import Lesson
-from fer.store import Store, codes
-from fer.store.sql import SqlStore
-from fer.store.writer import Writer
-from fer.throttle import Throttle
-from fer.types import Bucket, Classroom, Reading, Signal
-
-log = logging.getLogger(__name__)
+from fer.live import CameraStream, EmojiStream, SittingStream, Snapshot
+from fer.types import Classroom
 
 CHART_FONT = "Source Sans, Noto Color Emoji, Apple Color Emoji, Segoe UI Emoji, sans-serif"
-# Wrong tries a minute, by one address and by all. A school may share an address; 600 codes a minute hit one of ten open
-# classes in 17 days on average, and show its title. Keys cannot be guessed: that bound is for the time a check takes.
-TRIES = {"code": (20, 600), "key": (10, 100)}
-EMOJI_HALF_LIFE_S = 0.4
 # What a page says of a camera's state, see live.status; a class has a word more on some.
 SENTENCES = {
     live.READY: "Press **START** and allow the camera when your browser asks.",
@@ -68,349 +46,24 @@ apply. Whoever makes a class answers for it.
 """
 
 
-@st.cache_resource(show_spinner=False)
-def settings() -> Settings:
-    return Settings.from_env(os.environ)
-
-
-@st.cache_resource(show_spinner=False)
-def store() -> Store:
-    """Opened at first use and again after a failure: what raised is not cached."""
-    return SqlStore(settings().database_url)
-
-
-@st.cache_resource(show_spinner=False)
-def writer() -> Writer:
-    made = Writer(store, settings().retention_days)
-    made.start()
-    atexit.register(_end, _watch(), made)  # `streamlit run app.py` ends in order when it is told to
-    return made
-
-
-def close() -> None:
-    """The process ends: everybody leaves, and what waits is written. Repeating it does nothing."""
-    _end(_watch(), writer())
-
-
-def _end(watch: Watch, writer: Writer) -> None:
-    watch.stop()
-    writer.close()
-
-
-def health_now() -> Health:
-    """Whether this process is ready, trying what it needs; why it is not goes to the log."""
-    cameras, pages = _watch().connected()
-    pending, dropped = writer().pending, writer().dropped
-    refused = {kind: tries(kind).refused for kind in TRIES}
-    return Health(_works(classifier), _works(lambda: store().find_class("")), cameras, pages, pending, dropped, refused)
-
-
-def _works(use: Callable[[], object]) -> bool:
-    try:
-        use()
-    except FerError as error:
-        log.warning("not ready: %s", error)
-        return False
-    return True
-
-
-@st.cache_resource(show_spinner=False)
-def classifier(path: Path | None = None) -> classify.LiteRTClassifier:
-    """The model in use, or the one at `path`."""
-    return classify.load(path or settings().model)
-
-
-def models() -> dict[str, Path]:
-    """The models that can be chosen by their names, the one in use first."""
-    return {path.name: path for path in classify.beside(settings().model)}
-
-
-@st.cache_resource(show_spinner=False)
-def detector_choice() -> Choice:
-    choice = detect.choose(settings())
-    if choice.notice:
-        log.warning("%s %s.", choice.notice, choice.reason)
-    return choice
-
-
-@st.cache_resource(show_spinner=False)
-def _shared_detector() -> PerThread:
-    choice, chosen = detector_choice(), settings()
-    return PerThread(lambda: choice.create(chosen))
-
-
-def new_detector() -> Detector:
-    return detector_choice().create(settings())
-
-
-def new_pipeline() -> Pipeline:
-    model = classifier()
-    return Pipeline(new_detector(), model, Options.of(settings(), model.card))
-
-
-def new_stream(room: Classroom, again: bool = False) -> StudentStream:
-    """A student's stream in `room`; it makes a pipeline of its own per connection. See StudentStream for `again`."""
-    # Bound here, on the page's thread: the stream's own threads must not reach for Streamlit.
-    detector, model, chosen = _shared_detector(), classifier(), settings()
-    options = Options.of(chosen, model.card)
-    make: Callable[[], Pipeline] = lambda: Pipeline(detector, model, options)  # noqa: E731
-    stream = StudentStream(make, writer(), room.class_id, pace(), _page_open(), ice_servers=_ice_servers(), again=again)
-    _watch().add(stream)
-    return stream
-
-
-def new_emoji_stream() -> EmojiStream:
-    """A visitor's stream for the emoji page; it touches neither a class nor the store."""
-    choice, model, chosen = detector_choice(), classifier(), settings()
-    options = replace(Options.of(chosen, model.card), half_life_s=min(EMOJI_HALF_LIFE_S, chosen.half_life_s))
-    make: Callable[[], Pipeline] = lambda: Pipeline(choice.create(chosen), model, options)  # noqa: E731
-    stream = EmojiStream(make, pace(), _page_open(), ice_servers=_ice_servers())
-    _watch().add(stream)
-    return stream
-
-
-def new_sitting_stream() -> SittingStream:
-    """A journal keeper's stream for five seconds; it touches neither a class nor the store."""
-    detector, model, chosen = _shared_detector(), classifier(), settings()
-    # The mean of single readings is taken: smoothing would weigh the first ones more, and a baseline is a class's.
-    options = replace(Options.of(chosen, model.card), half_life_s=0.0, baseline_s=0.0)
-    stream = SittingStream(lambda: Pipeline(detector, model, options), pace(), _page_open(), ice_servers=_ice_servers())
-    _watch().add(stream)
-    return stream
-
-
-def _ice_servers() -> Sequence[Mapping[str, Any]]:
-    return turn.ice_servers(settings(), secrets.token_hex(8), now())
-
-
 def emoji_camera(stream: EmojiStream) -> Any:
     """The START button and the picture with emoji: larger and smoother than a class needs it."""
-    return live.camera("emoji", stream, replace(settings(), camera_width=640, camera_fps=20))
+    return live.camera("emoji", stream, replace(server.settings(), camera_width=640, camera_fps=20))
 
 
 def sitting_camera(stream: SittingStream) -> Any:
     """The START button of five seconds: larger than a class needs it, since a picture may be kept."""
-    return live.camera("five_seconds", stream, replace(settings(), camera_width=640))
-
-
-def new_attendance(room: Classroom, counted: bool) -> Attendance:
-    """A student's page in `room`; `counted` where no camera counts them."""
-    made = Attendance(writer(), room.class_id, counted, _page_open(), partial(_take_back_held, room.class_id))
-    _watch().add(made)
-    return made
-
-
-def _take_back_held(class_id: int, student_id: str) -> None:
-    """Who is gone does not go on asking for a slower class."""
-    try:
-        store().take_back(class_id, student_id, signals.HELD, now())
-    except StoreError as error:
-        log.warning("%s What a student who left had said stands on.", error)
-
-
-def withdraw(room: Classroom, ids: Iterable[str]) -> None:
-    """A student's connections and pages are over: not counted any more, and nothing they said stands."""
-    for one in ids:
-        writer().leave(one)
-        store().take_back(room.class_id, one, tuple(signals.KINDS), now())
-
-
-def own_timeline(readings: Sequence[Reading], at: float) -> None:
-    """A student's own readings over time: in the memory of this page alone, gone when they leave."""
-    filler: BucketFiller = st.session_state.setdefault("student_filler", BucketFiller(0, "own"))
-    kept: dict[float, Bucket] = st.session_state.setdefault("student_buckets", {})
-    if at != st.session_state.get("student_read_at"):
-        st.session_state.student_read_at = at
-        kept.update({bucket.start: bucket for bucket in filler.add(readings[:1], at)})
-    slots = merge(kept.values())[:-1]  # those that are over: drawing costs 30 ms, and every student's page is drawn
-    if len(slots) < 2:
-        return
-    with st.expander("Your own timeline", icon=":material/timeline:"):
-        draw_area = partial(charts.area, slots, slots[0].start, None, "minutes")
-        chart_of("student_area", (slots[0].start, slots[-1].start), draw_area)
-        st.caption("Only you see it. It is gone when you leave, unless you keep it.")
-        text = csv_text(table(slots, slots[0].start))
-        st.download_button("Keep it (CSV)", text, "my-timeline.csv", "text/csv", icon=":material/download:")
-
-
-def self_report(room: Classroom, attendance: Attendance) -> None:
-    """The buttons by which a student says how it goes; what stands is ticked, and taken back by another tap."""
-    said: dict[str, Signal] = st.session_state.setdefault("student_said", {})
-    if attendance.taken_back:  # the page was away for long
-        attendance.taken_back = False
-        for kind in signals.HELD:
-            said.pop(kind, None)
-    st.html("<style>.st-key-self_report button { min-height: 3.5rem; min-width: 8.5rem; flex: 1 }</style>")
-    st.markdown("**How is it going?** Only counts reach the instructor.")
-    with st.container(horizontal=True, key="self_report"):
-        for kind, (icon, text, _) in signals.KINDS.items():
-            stands = kind in said and said[kind].until > now()
-            st.button(
-                f"{icon} {text}{' ✓' if stands else ''}",
-                key=f"say_{kind}_{stands}",
-                type="primary" if stands else "secondary",
-                on_click=_tap,
-                args=(room, attendance, kind, stands),
-            )
-    st.text_input(
-        "Your name, sent with “I'd like help” only if you type one",
-        key="student_name",
-        max_chars=signals.NAME_CHARS,
-        placeholder="leave it empty to stay nameless",
-    )
-
-
-def _tap(room: Classroom, attendance: Attendance, kind: str, stands: bool) -> None:
-    """Say, or take back what stands; a tap that is too many or does not get through changes nothing."""
-    said: dict[str, Signal] = st.session_state.student_said
-    if not st.session_state.setdefault("student_taps", signals.Taps()).allow(now()):
-        st.toast("That was a lot of taps: wait a few seconds.", icon=":material/hourglass:")
-        return
-    opposites = signals.KINDS[kind][2]
-    new = signals.signal(room.class_id, attendance.id, kind, now(), st.session_state.get("student_name", ""))
-    try:
-        if stands:
-            store().take_back(room.class_id, attendance.id, (kind,), now())
-        else:
-            store().give(new, opposites)
-    except StoreError:
-        st.toast("That did not reach the server. Tap again in a moment.", icon=":material/error:")
-        return
-    for gone in (kind, *opposites):
-        said.pop(gone, None)
-    if not stands:
-        said[kind] = new
-
-
-def open_demo() -> tuple[Classroom, str]:
-    """A class of simulated students with ten minutes behind it, and its key."""
-    until = now()
-    room, key = store().create_class(demo.TITLE, True, until - demo.PAST_S)
-    st.session_state.demo_until = room.created_at
-    go_on_with_demo(room)
-    return room, key
-
-
-def go_on_with_demo(room: Classroom) -> None:
-    """Write what has happened in the demo class since the last time; the same again changes nothing."""
-    until = now()
-    since = st.session_state.get("demo_until", max(room.created_at, until - demo.PAST_S))
-    rows, here, said = demo.lesson(room.class_id, room.created_at, since, until)
-    store().put(rows, here, [])
-    for one in said:
-        store().give(one)
-    st.session_state.demo_until = until
-
-
-def lesson(room: Classroom) -> Lesson:
-    """What the report of a class that has ended tells: nothing below the group floor."""
-    end = room.ended_at if room.ended_at is not None else now()
-    slots = guarded(above_floor(store().slots(room.class_id, 0), settings().min_group))
-    said = store().signals(room.class_id, 0)
-    students = max([slot.n_streams for slot in slots] + [len({one.stream_id for one in said})], default=0)
-    alarms = alert.of_class(slots, said, students, room.created_at, end)
-    return Lesson(room.title, room.created_at, end, slots, said, store().markers(room.class_id), alarms)
-
-
-def show_alarm(found: Sequence[Alarm], at: float) -> None:
-    """One line for what is unusual now, if anything is: that which began last."""
-    lasting = [alarm for alarm in found if alarm.until is None]
-    if lasting:
-        seconds = round((at - lasting[-1].since) / 5) * 5
-        text = f"For {seconds} seconds there have been more {lasting[-1].what} than is usual in this class."
-        st.warning(text, icon=":material/notifications_active:")
-
-
-def reported(given: Sequence[Signal]) -> None:
-    """What the class says of itself now: a count per signal, and who asks for help by name."""
-    counted = signals.counts(given, now())
-    with st.container(horizontal=True):
-        for kind, (icon, text, _) in signals.KINDS.items():
-            st.metric(f"{icon} {text}", counted[kind], width=130)
-    names = [one.name for one in signals.standing(given, now()) if one.kind == "help" and one.name]
-    if names:
-        st.caption(f"Asking for help by name: {', '.join(map(plain, names))}")
-
-
-@st.cache_resource(show_spinner=False)
-def tries(kind: str) -> Throttle:
-    """This process's share of what bounds wrong tries of a kind of TRIES."""
-    return Throttle(*TRIES[kind], replicas=settings().replicas)
-
-
-def find_class(code: str) -> Classroom | None:
-    """The class of a code that a visitor names. Raises ThrottleError where too many named none."""
-    if not codes.clean_code(code):
-        return None
-    try:
-        with tries("code").attempt(_visitor(), time.monotonic()):
-            if (room := store().find_class(code)) is None:
-                raise ClassError("There is no class with this code.")
-            return room
-    except ClassError:
-        return None
-
-
-def open_class(code: str, key: str) -> Classroom:
-    """The class of an instructor. Raises ClassError where code and key are wrong, ThrottleError where too many were."""
-    with tries("key").attempt(_visitor(), time.monotonic()):
-        return store().open_class(code, key, now())
-
-
-def _visitor() -> str:
-    """The visitor's address; on localhost, where Streamlit tells none, the page itself."""
-    from streamlit.runtime.scriptrunner import get_script_run_ctx
-
-    context = get_script_run_ctx()
-    return st.context.ip_address or (context.session_id if context else "")
-
-
-@st.cache_resource(show_spinner=False)
-def pace() -> Pace:
-    """How often all students of this process are analysed."""
-    made = Pace(settings().analyses_per_s)
-    _watch().add(made)
-    return made
-
-
-def pace_notice() -> str:
-    """A sentence for the instructor while pictures are read less often than they should be, or nothing."""
-    if not pace().lowered:
-        return ""
-    every_s = max(1, round(1 / pace().per_s))
-    often = f"every {every_s} seconds" if every_s > 1 else "once a second"
-    return f"Many cameras are on: to keep up, each is now read {often}."
-
-
-def full(places: int = 1) -> bool:
-    """Whether no further camera that needs so many places may be read on this server."""
-    return _watch().full(places, settings().capacity)
+    return live.camera("five_seconds", stream, replace(server.settings(), camera_width=640))
 
 
 def room_for(stream: CameraStream) -> bool:
     """Whether a camera that is not a student's may be read; where not, say so, with a button to ask again."""
-    if stream.connected or not full(stream.places):
+    if stream.connected or not server.full(stream.places):
         return True
     with st.container(horizontal=True, vertical_alignment="center"):
         st.warning(FULL, icon=":material/hourglass:", width="stretch")
         st.button("Ask again", icon=":material/refresh:")
     return False
-
-
-@st.cache_resource(show_spinner=False)
-def _watch() -> Watch:
-    return Watch()
-
-
-def _page_open() -> Callable[[], bool]:
-    """Tells, from any thread, whether this visitor's page is still connected."""
-    from streamlit.runtime.scriptrunner import get_script_run_ctx
-
-    context = get_script_run_ctx()
-    if context is None or not st.runtime.exists():
-        return lambda: True
-    runtime, session_id = st.runtime.get_instance(), context.session_id
-    return lambda: runtime.is_active_session(session_id)
 
 
 @contextmanager
@@ -481,8 +134,8 @@ def camera_status(seen: Snapshot, active: bool) -> str:
     waiting = active and seen.state == live.WAITING
     if not waiting:
         st.session_state.pop("camera_waits_since", None)
-    since = st.session_state.setdefault("camera_waits_since", now()) if waiting else now()
-    return live.status(active, now() - since, seen, now())
+    since = st.session_state.setdefault("camera_waits_since", server.now()) if waiting else server.now()
+    return live.status(active, server.now() - since, seen, server.now())
 
 
 def show_status(shown: str, sentences: Mapping[str, str] = SENTENCES) -> None:
@@ -526,8 +179,8 @@ def qr_png(text: str) -> bytes:
 
 def base_url() -> str:
     """Where this app is reached: as the operator says, else as this visitor's browser does."""
-    if settings().public_url:
-        return settings().public_url
+    if server.settings().public_url:
+        return server.settings().public_url
     url = urlparse(st.context.url or "http://localhost:8501")
     return f"{url.scheme}://{url.netloc}{os.path.dirname(url.path.rstrip('/'))}".rstrip("/")
 
@@ -554,22 +207,13 @@ def current(room: Classroom) -> Classroom | None:
     """The class as it is now, None where it was ended or deleted; while the database is away, as it was last seen."""
     seen: dict[str, Classroom] = st.session_state.setdefault("rooms_seen", {})
     try:
-        found = store().find_class(room.code)
+        found = server.store().find_class(room.code)
     except StoreError:
         return seen.get(room.code, room)
     if found is None or found.ended_at is not None:
         return None
     seen[room.code] = found
     return found
-
-
-def delete_contribution(room: Classroom, stream: StudentStream | None, ids: Iterable[str]) -> None:
-    """Delete what a student contributed under `ids`, whether it was written or still waits to be."""
-    if stream is not None:
-        stream.delete()
-    writer().flush()  # a write under way must end first, or it would come after the deletion
-    for stream_id in ids:
-        store().delete_stream(room.class_id, stream_id)
 
 
 def plain(text: str) -> str:
@@ -586,7 +230,3 @@ def clock(at: float) -> str:
     """A time as the visitor's own clock shows it."""
     zone = getattr(st.context, "timezone", None) or "UTC"
     return datetime.fromtimestamp(at, ZoneInfo(zone)).strftime("%d %b %H:%M:%S")
-
-
-def now() -> float:
-    return time.time()

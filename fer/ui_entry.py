@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import streamlit as st
 
-from fer import charts, draw, journal, live, personal, photo, ui, ui_keeper
+from fer import charts, draw, journal, live, personal, photo, server, ui, ui_keeper
 from fer.labels import LABELS, UNCERTAIN
 from fer.live import SittingStream
 from fer.sitting import LENGTH_S, Likeness, Sitting
@@ -56,7 +56,9 @@ def _of_picture(given: Any, turn: int, right: Any) -> Found | None:
         return None
     with st.spinner("Reading the picture…"):
         frame = photo.decode(given.getvalue())
-        found, _ = photo.read_faces(frame, ui.new_detector(), ui.classifier(), ui.settings().confidence_floor)
+        found, _ = photo.read_faces(
+            frame, server.new_detector(), server.classifier(), server.settings().confidence_floor
+        )
     with right:
         if not found:
             st.warning("No face was found. A face should be upright, lit, and at least 24 pixels wide.")
@@ -94,9 +96,9 @@ def _five_seconds(turn: int, right: Any) -> Found | None:
 def _sit() -> None:
     """The camera, until the five seconds are over, or it is stopped before."""
     if "journal_stream" not in state:
-        state.journal_stream = ui.new_sitting_stream()
+        state.journal_stream = server.new_sitting_stream()
     stream = state.journal_stream
-    if stream.sitting.over(ui.now()):
+    if stream.sitting.over(server.now()):
         _have_sat(stream)
     if not ui.room_for(stream):
         return
@@ -116,7 +118,7 @@ def _sit() -> None:
 
 @st.fragment(run_every=0.5)
 def _countdown(stream: SittingStream, active: bool) -> None:
-    seen, sitting, now = stream.snapshot, stream.sitting, ui.now()
+    seen, sitting, now = stream.snapshot, stream.sitting, server.now()
     if sitting.over(now):
         _have_sat(stream)
     if sitting.begun:
@@ -165,7 +167,7 @@ def _read_and_say(who: Keeper, seen: Likeness, certain: bool, key: str) -> None:
     own = each.mean(0)
     likeliest = int(own.argmax())
     by = "your own model" if state.journal_head else "the general model"
-    sure = "" if own.max() >= ui.settings().confidence_floor and certain else ", but not surely"
+    sure = "" if own.max() >= server.settings().confidence_floor and certain else ", but not surely"
     with st.container(horizontal=True, vertical_alignment="center"):
         st.image(seen.picture, channels="BGR", width=112, alt="Your face, as it was found")
         st.markdown(f"Read as **{ui.expression(LABELS[likeliest])}** by {by}{sure}.", width="stretch")
@@ -189,7 +191,7 @@ def _read_and_say(who: Keeper, seen: Likeness, certain: bool, key: str) -> None:
         saving = st.form_submit_button("Save", type="primary", icon=":material/check:")
     if not saving:
         return
-    entry = Entry(uuid.uuid4().hex, ui.now(), label, tuple(map(float, seen.probs.mean(0))), note, tags)
+    entry = Entry(uuid.uuid4().hex, server.now(), label, tuple(map(float, seen.probs.mean(0))), note, tags)
     sealed = {entry.entry_id: ui_keeper.sealed(who, entry.entry_id, journal.jpeg(seen.picture))} if keep else {}
     ui_keeper.journals().put(who, [entry], sealed)
     state.journal_keep = keep

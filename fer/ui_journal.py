@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import streamlit as st
 
-from fer import archive, charts, journal, learning, personal, ui, ui_entry, ui_keeper, vault
+from fer import archive, charts, journal, learning, personal, server, ui, ui_entry, ui_keeper, vault
 from fer.errors import JournalError
 from fer.labels import LABELS
 from fer.types import Entry, Head, Keeper
@@ -103,7 +103,7 @@ def overview(who: Keeper, entries: Sequence[Entry]) -> None:
     """Streaks, a month, and how often each expression comes."""
     zone = ZoneInfo(getattr(st.context, "timezone", None) or "UTC")
     days = journal.days(entries, zone)
-    current, longest = journal.streaks(days, datetime.fromtimestamp(ui.now(), zone).date())
+    current, longest = journal.streaks(days, datetime.fromtimestamp(server.now(), zone).date())
     with st.container(horizontal=True):
         st.metric("Entries", len(entries), width=104)
         st.metric("Days in a row", current, width=104)
@@ -138,7 +138,7 @@ def model(who: Keeper, entries: Sequence[Entry]) -> None:
         st.info(lacking, icon=":material/school:")
     elif st.button("Learn from my entries", type="primary", icon=":material/school:"):
         bar = st.progress(0.0, "Learning…")
-        head = learning.learn(entries, ui.now(), partial(bar.progress, text="Learning…"))
+        head = learning.learn(entries, server.now(), partial(bar.progress, text="Learning…"))
         ui_keeper.journals().put_head(who.keeper_id, head)
         state.journal_head = ui_keeper.head_in_use([*heads, head])
         st.rerun()

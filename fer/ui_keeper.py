@@ -15,7 +15,7 @@ import numpy as np
 import streamlit as st
 from streamlit.errors import StreamlitAuthError
 
-from fer import oidc, personal, ui, vault
+from fer import oidc, personal, server, vault
 from fer.errors import JournalError
 from fer.labels import LABELS, UNCERTAIN
 from fer.store.journals import MAX_NAME, MAX_PASSPHRASE, MIN_PASSPHRASE, Journals
@@ -29,7 +29,7 @@ state = st.session_state
 @st.cache_resource(show_spinner=False)
 def journals() -> Journals:
     """Opened at first use and again after a failure: what raised is not cached."""
-    return Journals(ui.settings().database_url)
+    return Journals(server.settings().database_url)
 
 
 def provider() -> bool:
@@ -39,15 +39,15 @@ def provider() -> bool:
 
 def keeper() -> Keeper | None:
     """Who is signed in. One who has been away for `IDLE_S` is not any more."""
-    if "journal_keeper" in state and ui.now() - state.journal_seen_at > IDLE_S:
+    if "journal_keeper" in state and server.now() - state.journal_seen_at > IDLE_S:
         sign_out("You were away for half an hour, and have been signed out.")
     if "journal_keeper" in state and not journals().is_current(state.journal_keeper):
         sign_out("You have been signed out: the passphrase was changed elsewhere, or the journal deleted.")
     if "journal_keeper" not in state and _is_vouched_for():
         name = _clean(str(st.user.get("name") or st.user.get("email") or "you"))
-        _enter(journals().of_subject(str(st.user.get("iss")), str(st.user.get("sub")), name, ui.now()), None)
+        _enter(journals().of_subject(str(st.user.get("iss")), str(st.user.get("sub")), name, server.now()), None)
         st.query_params.pop(oidc.OUTCOME, None)
-    state.journal_seen_at = ui.now()
+    state.journal_seen_at = server.now()
     return state.get("journal_keeper")
 
 
@@ -59,7 +59,7 @@ def _is_vouched_for() -> bool:
     if not provider() or not st.user.get("is_logged_in"):
         return False
     issued_at = st.user.get("iat")  # Authlib lets in no ID token without one
-    return isinstance(issued_at, int | float) and ui.now() - issued_at <= IDLE_S
+    return isinstance(issued_at, int | float) and server.now() - issued_at <= IDLE_S
 
 
 def sign_in() -> None:
@@ -74,7 +74,7 @@ def sign_in() -> None:
     with opening, st.form("journal_open", border=False):
         name, typed = _name_and_passphrase()
         if st.form_submit_button("Open", type="primary", icon=":material/lock_open:"):
-            found = journals().open(name, typed, ui.now())
+            found = journals().open(name, typed, server.now())
             _enter(found, vault.key(typed, found.salt or b""))
             st.rerun()
     with making, st.form("journal_make", border=False):
@@ -88,7 +88,7 @@ def sign_in() -> None:
             if again != typed:
                 raise JournalError("The two passphrases are not the same.")
             salt = secrets.token_bytes(vault.SALT_BYTES)
-            _enter(journals().enrol(name, typed, salt, ui.now()), vault.key(typed, salt))
+            _enter(journals().enrol(name, typed, salt, server.now()), vault.key(typed, salt))
             st.rerun()
 
 
@@ -128,7 +128,7 @@ def change_passphrase(who: Keeper, old: str, new: str) -> None:
     def reseal(entry_id: str, content: bytes) -> bytes:
         return vault.reseal(content, *keys, secrets.token_bytes(vault.NONCE_BYTES), owner(who, entry_id))
 
-    state.journal_keeper = journals().change_passphrase(who, old, new, salt, reseal, ui.now())
+    state.journal_keeper = journals().change_passphrase(who, old, new, salt, reseal, server.now())
     state.journal_key = keys[1]
     if "journal_deleted" in state:
         entry, kept = state.journal_deleted
@@ -141,7 +141,7 @@ def _clean(typed: str) -> str:
 
 
 def _enter(who: Keeper, key: bytes | None) -> None:
-    state.journal_keeper, state.journal_key, state.journal_seen_at = who, key, ui.now()
+    state.journal_keeper, state.journal_key, state.journal_seen_at = who, key, server.now()
     state.journal_head = head_in_use(journals().heads(who.keeper_id))
 
 
@@ -170,7 +170,7 @@ def own_reading(reading: Reading) -> Reading:
     if head is None:
         return reading
     probs = personal.read(head, reading.probs).astype(np.float32)
-    sure = reading.label != UNCERTAIN and probs.max() >= ui.settings().confidence_floor
+    sure = reading.label != UNCERTAIN and probs.max() >= server.settings().confidence_floor
     return replace(reading, probs=probs, label=LABELS[int(probs.argmax())] if sure else UNCERTAIN)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from fer import album, charts, classify, draw, metrics, probe, ui
+from fer import album, charts, classify, draw, metrics, probe, server, ui
 from fer.album import Albums, Photo
 from fer.errors import ImageError
 from fer.labels import LABELS, UNCERTAIN
@@ -39,7 +39,7 @@ def photos(given: Sequence[Any]) -> tuple[list[Photo], list[str]]:
 def _photo(file: Any) -> Photo | str:
     try:
         return album.read(
-            file.name, file.getvalue(), ui.new_detector(), ui.classifier(), ui.settings().confidence_floor
+            file.name, file.getvalue(), server.new_detector(), server.classifier(), server.settings().confidence_floor
         )
     except ImageError as error:
         return f"{file.name}: {error}"

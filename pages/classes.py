@@ -1,6 +1,6 @@
 import streamlit as st
 
-from fer import charts, report, ui, ui_classes
+from fer import charts, report, server, ui, ui_classes
 
 ui.begin()
 ui_classes.shelf()
@@ -44,7 +44,7 @@ for room in rooms:
             st.write("Every row of this class is deleted. This cannot be undone.")
             if st.button("Delete it now", key=f"delete_{room.code}", type="primary"):
                 with ui.errors_shown():
-                    ui.store().delete_class(ui_classes.opened(room.code).class_id)
+                    server.store().delete_class(ui_classes.opened(room.code).class_id)
                 ui_classes.forget(room.code)
                 if state.get("class_room") and state.class_room.code == room.code:
                     ui_classes.put_away()
@@ -58,7 +58,7 @@ chosen = st.multiselect("Classes", names, format_func=names.__getitem__, max_sel
 if len(chosen) < 2:
     st.stop()
 with ui.errors_shown():
-    lessons = {f"{names[code]} ({code})": ui.lesson(ui_classes.opened(code)) for code in chosen}
+    lessons = {f"{names[code]} ({code})": ui_classes.lesson(ui_classes.opened(code)) for code in chosen}
 st.dataframe(report.compared(lessons), hide_index=True, width="stretch")
 if all(lesson.slots for lesson in lessons.values()):
     st.markdown("**Valence**")

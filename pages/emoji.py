@@ -1,6 +1,6 @@
 import streamlit as st
 
-from fer import draw, live, ui
+from fer import draw, live, server, ui
 
 ui.begin()
 
@@ -15,7 +15,7 @@ if ui.camera_blocked():
     st.warning("Browsers open the camera on https:// addresses only.")
 with ui.errors_shown():
     if "emoji_stream" not in state:
-        state.emoji_stream = ui.new_emoji_stream()
+        state.emoji_stream = server.new_emoji_stream()
 stream = state.emoji_stream
 if not ui.room_for(stream):
     st.stop()

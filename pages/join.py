@@ -1,6 +1,6 @@
 import streamlit as st
 
-from fer import charts, demo, live, ui, ui_keeper, ui_seat
+from fer import charts, demo, live, server, ui, ui_keeper, ui_seat, ui_student
 
 ui.begin()
 
@@ -15,7 +15,7 @@ SENTENCES = {
 state = st.session_state
 
 with ui.errors_shown():
-    settings = ui.settings()
+    settings = server.settings()
     if "student_room" not in state:
         st.title("Join a class")
         linked = st.query_params.get("code", "")
@@ -42,7 +42,7 @@ with ui.errors_shown():
         seat = None if joining or without else ui_seat.found(linked)
         if not (joining or without or seat):
             st.stop()
-        room = ui.find_class(seat.code if seat else code)
+        room = server.find_class(seat.code if seat else code)
         if room is None:
             st.error(
                 f"There is no class with the code “{ui.plain(code.strip()[:16])}”. Check it with your instructor."
@@ -60,16 +60,16 @@ with ui.errors_shown():
         if camera and not (agreed or seat):  # who had a seat with a camera had agreed
             st.warning("Tick the box if you agree, or join without a camera; without your agreement nothing is read.")
             st.stop()
-        if camera and ui.full():
+        if camera and server.full():
             st.warning(
                 "The class is full on this server: no further camera can be read. You can join without a camera."
             )
             st.stop()
         state.student_earlier = seat.ids if seat else ()
-        ui.withdraw(room, state.student_earlier)
+        ui_student.withdraw(room, state.student_earlier)
         state.student_room = room
-        state.student_stream = ui.new_stream(room, again=bool(seat)) if camera else None
-        state.student_attendance = ui.new_attendance(room, counted=not camera)
+        state.student_stream = server.new_stream(room, again=bool(seat)) if camera else None
+        state.student_attendance = server.new_attendance(room, counted=not camera)
         ui_seat.take()
         st.rerun()
 
@@ -120,7 +120,7 @@ def show_reading() -> None:
         ui.chart(charts.bars(main.probs, uncertain=False), "own_bars")
     else:
         ui.show_status(shown, SENTENCES)
-    ui.own_timeline(seen.readings, seen.at)
+    ui_student.own_timeline(seen.readings, seen.at)
 
 
 def own_ids() -> tuple[str, ...]:
@@ -140,7 +140,7 @@ def own_part() -> None:
     if stream is not None:
         stream.paused = current.paused
         show_reading()
-    ui.self_report(room, attendance)
+    ui_student.self_report(room, attendance)
     ui_seat.keep(ui_seat.Seat(room.code, stream is not None, own_ids()))
 
 
@@ -156,9 +156,9 @@ if leaving or deleting:
         stream.stop()
     with ui.errors_shown():
         if deleting:
-            ui.delete_contribution(room, stream, own_ids())
+            ui_student.delete_contribution(room, stream, own_ids())
         else:
-            ui.withdraw(room, own_ids())
+            ui_student.withdraw(room, own_ids())
     leave(
         "You have left the class, and what you contributed has been deleted."
         if deleting

@@ -1,13 +1,13 @@
 import streamlit as st
 
-from fer import charts, ui
+from fer import charts, server, ui
 from fer.metrics import most_confused
 
 ui.begin()
 
 st.title("The model")
 with ui.errors_shown():
-    choice, card = ui.detector_choice(), ui.classifier().card
+    choice, card = server.detector_choice(), server.classifier().card
 
 st.markdown(
     f"Faces are found with **{choice.name}** and read by **{card.name}**, a convolutional network with "

@@ -3,7 +3,7 @@ from functools import partial
 
 import streamlit as st
 
-from fer import album, charts, photo, ui, ui_photo
+from fer import album, charts, photo, server, ui, ui_photo
 from fer.aggregate import uncertain_share
 
 ui.begin()
@@ -35,15 +35,15 @@ if not given:
 
 with ui.errors_shown():
     photos, left_out = ui_photo.photos(given)
-    names = list(ui.models())
+    names = list(server.models())
     chosen = names[:1]
     if len(names) > 1:
         with st.container(horizontal=True):
             first = st.selectbox("Model", names, width=260)
             second = st.selectbox("Compared with", ["nothing", *(name for name in names if name != first)], width=260)
         chosen = [name for name in (first, second) if name != "nothing"]
-    readers = {name: ui.classifier(None if name == names[0] else ui.models()[name]) for name in chosen}
-    floor = ui.settings().confidence_floor
+    readers = {name: server.classifier(None if name == names[0] else server.models()[name]) for name in chosen}
+    floor = server.settings().confidence_floor
     albums = {name: [album.reread(one, reader, floor) for one in photos] for name, reader in readers.items()}
 for sentence in left_out:
     st.error(ui.plain(sentence), icon=":material/image_not_supported:")

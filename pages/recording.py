@@ -3,7 +3,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from fer import charts, report, ui, video
+from fer import charts, report, server, ui, video
 
 ui.begin()
 
@@ -39,7 +39,7 @@ if "recording_report" not in state:
         )
 
     with ui.errors_shown(), tempfile.TemporaryDirectory() as folder:
-        result = video.analyse(given, Path(folder), ui.new_pipeline(), 1 / ui.settings().analyses_per_s, show)
+        result = video.analyse(given, Path(folder), server.new_pipeline(), 1 / server.settings().analyses_per_s, show)
         state.recording_report = (
             report.Lesson(given.name, 0.0, result.duration_s, result.slots),
             result.timeline.read_text(),

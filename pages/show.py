@@ -1,6 +1,6 @@
 import streamlit as st
 
-from fer import charts, ui
+from fer import charts, server, ui
 from fer.aggregate import LEAD_S, above_floor, guarded
 
 ui.begin()
@@ -8,7 +8,7 @@ ui.begin()
 PULSE_MIN = 10
 
 with ui.errors_shown():
-    room = ui.find_class(st.query_params.get("code", ""))
+    room = server.find_class(st.query_params.get("code", ""))
 if room is None or room.ended_at is not None:
     st.title("Class view")
     st.info("There is no open class with this code. The instructor's page has the link.")
@@ -28,13 +28,13 @@ with picture:
 @st.fragment(run_every=5.0)
 def pulse() -> None:
     with ui.errors_shown():
-        current = ui.store().find_class(room.code)
+        current = server.store().find_class(room.code)
         if current is None or current.ended_at is not None:
             st.info("This class has ended.")
         elif current.pulse:
-            now = ui.now()
+            now = server.now()
             since = now - 60 * PULSE_MIN
-            slots = above_floor(ui.store().slots(room.class_id, since - LEAD_S), ui.settings().min_group)
+            slots = above_floor(server.store().slots(room.class_id, since - LEAD_S), server.settings().min_group)
             shown = [slot for slot in guarded(slots, now) if slot.start >= since]
             st.markdown("**Our pulse**: how pleasant our expressions are, as a group")
             ui.chart(charts.valence_line(shown, now, (-PULSE_MIN, 0), "minutes ago"), "pulse")

@@ -2,7 +2,7 @@ from functools import partial
 
 import streamlit as st
 
-from fer import alert, charts, demo, policy, report, ui, ui_classes
+from fer import alert, charts, demo, policy, report, server, ui, ui_classes
 from fer.aggregate import LEAD_S, NOW_S, SLOT_S, above_floor, guarded, mood, overall, table, uncertain_share, valence
 from fer.types import Marker
 
@@ -20,7 +20,7 @@ if state.get("class_room") is None:
     with st.container(horizontal=True, vertical_alignment="center"):
         if st.button("Try a demo class", icon=":material/play_circle:"):
             with ui.errors_shown():
-                ui_classes.take(*ui.open_demo())
+                ui_classes.take(*ui_classes.open_demo())
             st.rerun()
         st.caption(f"{demo.STUDENTS} simulated students over a scripted lesson: nobody's face, every chart.")
     make, back = st.columns(2, gap="large")
@@ -54,7 +54,7 @@ if state.get("class_room") is None:
                     st.error("A class with cameras needs your confirmation that it is lawful.")
                 else:
                     with ui.errors_shown():
-                        room, key = ui.store().create_class(title.strip(), camera, ui.now())
+                        room, key = server.store().create_class(title.strip(), camera, server.now())
                     ui_classes.take(room, key)
                     state.class_key = key
                     st.rerun()
@@ -64,7 +64,7 @@ if state.get("class_room") is None:
         key = st.text_input("Instructor key", type="password", max_chars=64)
         if st.form_submit_button("Open", icon=":material/lock_open:"):
             with ui.errors_shown():
-                room = ui.open_class(code, key)
+                room = server.open_class(code, key)
             ui_classes.take(room, key)
             st.rerun()
         if ui_classes.keys():
@@ -73,7 +73,7 @@ if state.get("class_room") is None:
             )
     st.stop()
 
-settings, room = ui.settings(), state.class_room
+settings, room = server.settings(), state.class_room
 link = f"{ui.base_url()}/join?code={room.code}"
 
 simulated = room.title == demo.TITLE
@@ -106,8 +106,8 @@ with sharing.popover(f"Join code **{room.code}**", icon=":material/qr_code_2:", 
         pulse = st.toggle("Show the group's pulse there", room.pulse) if room.camera else False
         if pulse != room.pulse:
             with ui.errors_shown():
-                ui.store().set_class(room.class_id, pulse=pulse)
-                state.class_room = ui.store().find_class(room.code)
+                server.store().set_class(room.class_id, pulse=pulse)
+                state.class_room = server.store().find_class(room.code)
             st.rerun()
     if "://localhost" in link or "://127." in link:
         st.caption("This link works on this computer only. Host the app behind https:// to share it.")
@@ -144,16 +144,16 @@ if room.ended_at is None and not compact:
             text = st.text_input("Mark this moment", max_chars=80, placeholder="e.g. Exercise 3 — Enter marks it")
             if st.form_submit_button("Mark", icon=":material/flag:"):
                 with ui.errors_shown():
-                    ui.store().mark(Marker(room.class_id, ui.now(), text.strip()))
+                    server.store().mark(Marker(room.class_id, server.now(), text.strip()))
         with ui.errors_shown():
-            marked = ui.store().markers(room.class_id)
+            marked = server.store().markers(room.class_id)
         if marked:
             with st.popover(f"{len(marked)} marked", icon=":material/bookmarks:"):
                 for marker in reversed(marked):
                     name = f"{ui.clock(marker.at)[-8:]} {ui.plain(marker.text) or 'marked'}"
                     if st.button(f"Remove {name}", key=f"unmark_{marker.at}", icon=":material/undo:", type="tertiary"):
                         with ui.errors_shown():
-                            ui.store().unmark(marker)
+                            server.store().unmark(marker)
                         st.rerun()
 
 
@@ -161,35 +161,37 @@ if room.ended_at is None and not compact:
 def board() -> None:
     if room.ended_at is None and (found := ui.current(room)) != room:  # changed in another window
         with ui.errors_shown():
-            state.class_room = found or ui.store().find_class(room.code)
+            state.class_room = found or server.store().find_class(room.code)
         st.rerun()
-    now = ui.now() if room.ended_at is None else room.ended_at
+    now = server.now() if room.ended_at is None else room.ended_at
     if simulated and room.ended_at is None:
         with ui.errors_shown():
-            ui.go_on_with_demo(room)
+            ui_classes.go_on_with_demo(room)
     since = room.created_at - SLOT_S if minutes is None else now - 60 * minutes - SLOT_S
     axis = (now, (-(minutes or 0), 0), "minutes ago" if minutes != WINDOWS["10 s"] else "seconds ago")
     if minutes is None:
         axis = (room.created_at, None, "minutes from the start")
     with ui.errors_shown():
         view = mood(
-            ui.store().presences(room.class_id, now - NOW_S),
-            ui.store().latest(room.class_id, now - NOW_S),
+            server.store().presences(room.class_id, now - NOW_S),
+            server.store().latest(room.class_id, now - NOW_S),
             settings.min_group,
             now,
         )
         recent = min(since, now - ALERT_S)
-        whole = ui.store().slots(room.class_id, recent - LEAD_S)
+        whole = server.store().slots(room.class_id, recent - LEAD_S)
         known = [slot for slot in guarded(above_floor(whole, settings.min_group), now) if slot.start >= recent]
         slots = [slot for slot in known if slot.start >= since]
-        said = ui.store().signals(room.class_id, recent)
-        marks = [((marker.at - axis[0]) / 60, marker.text) for marker in ui.store().markers(room.class_id)]
+        said = server.store().signals(room.class_id, recent)
+        marks = [((marker.at - axis[0]) / 60, marker.text) for marker in server.store().markers(room.class_id)]
     # Charts are drawn anew when there is a slot to add, each at a second of its own, and when anybody taps or marks.
     version = (room.code, window, len(marks), len(said))
     area_at, line_at, said_at = ((*version, (now - late) // SLOT_S) for late in (0, 1, 2))
     current = known[-1].mean_probs if view.now and known and now - known[-1].start < 2 * NOW_S else None
     if room.ended_at is None and not muted:
-        ui.show_alarm(alert.of_class(known, said, view.connected, max(recent, room.created_at), now, threshold), now)
+        ui_classes.show_alarm(
+            alert.of_class(known, said, view.connected, max(recent, room.created_at), now, threshold), now
+        )
     if room.ended_at is None:
         with st.container(horizontal=True):
             st.metric("Students connected", view.connected, width=150)
@@ -198,14 +200,14 @@ def board() -> None:
                 st.metric("Valence now", "–" if current is None else f"{valence(current):+.2f}", width=130)
                 st.metric("Uncertain", "–" if current is None else f"{uncertain_share(current):.0%}", width=130)
         st.markdown("**What students say**")
-        ui.reported(said)
+        ui_classes.reported(said)
     if said and not compact:
         if room.ended_at is not None:
             st.markdown("**What students said**")
         ui.chart_of("said_line", said_at, partial(charts.said, said, max(room.created_at, since), now, *axis, marks))
     if not room.camera:
         return
-    if room.ended_at is None and (notice := ui.pace_notice()):
+    if room.ended_at is None and (notice := ui_classes.pace_notice()):
         st.info(notice, icon=":material/speed:")
     if compact:
         if slots:
@@ -232,16 +234,14 @@ def board() -> None:
             ui.chart_of("valence_line", line_at, partial(charts.valence_line, slots, *axis, marks))
         else:
             st.caption(f"The charts begin when {settings.min_group} students have contributed for a few seconds.")
-    if ui.writer().problem:
-        st.warning(
-            f"{ui.writer().problem} {ui.writer().pending} readings wait in memory and will be written when it is back."
-        )
+    if problem := server.writer().problem:
+        st.warning(f"{problem} {server.writer().pending} readings wait in memory and will be written when it is back.")
 
 
 board()
 if room.ended_at is not None:
     with ui.errors_shown():
-        lesson = ui.lesson(room)
+        lesson = ui_classes.lesson(room)
     if told := report.sentences(lesson):
         st.markdown("**Moments**\n\n" + "\n".join(f"- {ui.plain(line)}" for line in told))
     if lesson.markers:
@@ -258,16 +258,16 @@ with st.container(horizontal=True):
             help="While a class is paused no picture is analysed.",
         ):
             with ui.errors_shown():
-                ui.store().set_class(room.class_id, paused=not room.paused)
-                state.class_room = ui.store().find_class(room.code)
+                server.store().set_class(room.class_id, paused=not room.paused)
+                state.class_room = server.store().find_class(room.code)
             st.rerun()
         with st.popover("End the class", icon=":material/stop_circle:"):
             st.write("Students are disconnected and nobody can join any more. This cannot be undone.")
             if st.button("End it now", type="primary"):
                 with ui.errors_shown():
-                    ui.writer().flush()
-                    ui.store().end_class(room.class_id, ui.now())
-                    state.class_room = ui.store().find_class(room.code)
+                    server.writer().flush()
+                    server.store().end_class(room.class_id, server.now())
+                    state.class_room = server.store().find_class(room.code)
                 st.rerun()
     else:
         name = f"classmood-{room.code}"
@@ -287,13 +287,13 @@ with st.container(horizontal=True):
             st.write("Every row of this class is deleted. This cannot be undone.")
             if st.button("Delete it now", type="primary"):
                 with ui.errors_shown():
-                    ui.store().delete_class(room.class_id)
+                    server.store().delete_class(room.class_id)
                 ui_classes.forget(room.code)
                 ui_classes.put_away()
                 st.rerun()
     with st.popover("Logins", icon=":material/key:"):
         with ui.errors_shown():
-            tries = ui.store().logins(room.class_id)
+            tries = server.store().logins(room.class_id)
         st.caption(
             "Who opened this class with its key, or tried to." if tries else "Nobody has opened it again so far."
         )

@@ -17,11 +17,15 @@ from pathlib import Path
 import av
 import cv2
 import numpy as np
+import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect, sync_playwright
 from skimage import data
 
 expect.set_options(timeout=30_000)  # a shared machine may be slow; what must be quick is measured by itself
 ROOT = Path(__file__).resolve().parent.parent
+SCREENSHOTS = ROOT / "screenshots"
+CAMERA = 'iframe[title*="webrtc_streamer"]'  # streamlit-webrtc's frame, with START and STOP
 FLAGS = (
     "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
     "--disable-component-update --disable-sync --disable-dev-shm-usage "
@@ -34,6 +38,14 @@ def chromium_path() -> str | None:
     """The installed Chromium, or None."""
     names = ("chromium", "chromium-browser", "google-chrome")
     return os.environ.get("FER_CHROMIUM") or next((path for name in names if (path := shutil.which(name))), None)
+
+
+MARKS = [
+    pytest.mark.browser,
+    pytest.mark.flaky(reruns=2),  # two peers, a server and a browser on a busy machine race now and then
+    pytest.mark.filterwarnings("default"),
+    pytest.mark.skipif(chromium_path() is None, reason="Chromium is not installed: sudo apt install chromium"),
+]
 
 
 def face() -> np.ndarray:
@@ -195,11 +207,58 @@ def join(page: Page, url: str, code: str) -> None:
 
 def press_start(page: Page) -> None:
     """Press START in streamlit-webrtc's frame."""
-    page.frame_locator('iframe[title*="webrtc_streamer"]').first.get_by_role("button", name="START").click()
+    page.frame_locator(CAMERA).first.get_by_role("button", name="START").click()
 
 
 def press_stop(page: Page) -> None:
-    page.frame_locator('iframe[title*="webrtc_streamer"]').first.get_by_role("button", name="STOP").click()
+    page.frame_locator(CAMERA).first.get_by_role("button", name="STOP").click()
+
+
+def expect_figures(room: Classroom, connected: int, contributing: int, limit_s: float = 15) -> float:
+    """Wait until the instructor's page shows these figures; returns how long it took."""
+
+    def shown() -> bool:
+        return (room.metric("Students connected"), room.metric("Contributing")) == (str(connected), str(contributing))
+
+    return wait_for(shown, limit_s, f"{connected} connected and {contributing} contributing")
+
+
+def look(page: Page, name: str, size: str) -> None:
+    """Keep a picture of the page, and see that nothing sticks out of it sideways and that everybody can use it."""
+    page.wait_for_load_state("networkidle")
+    page.screenshot(path=screenshot(f"{name}-{size}"), full_page=True)
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth + 1"), f"{name} scrolls sideways"
+    found = [
+        f"{violation['id']}: {node['html'][:200]}"
+        for violation in Axe().run(page).response["violations"]
+        if violation["impact"] in ("serious", "critical")
+        for node in violation["nodes"]
+    ]
+    assert not found, f"{name} at {size} width:\n" + "\n".join(found)
+
+
+def screenshot(name: str) -> Path:
+    SCREENSHOTS.mkdir(exist_ok=True)
+    return SCREENSHOTS / f"{name}.png"
+
+
+def database_files(app: App) -> set[Path]:
+    return {app.database, *(app.database.with_name(app.database.name + tail) for tail in ("-wal", "-shm", "-journal"))}
+
+
+def written_files(app: App) -> set[Path]:
+    """The regular files that the server has open for writing."""
+    folder = Path(f"/proc/{app.process.pid}")
+    found = set()
+    for link in (folder / "fd").iterdir():
+        try:
+            target = link.resolve()
+            flags = int(re.search(r"flags:\s+(\d+)", (folder / "fdinfo" / link.name).read_text()).group(1), 8)  # type: ignore[union-attr]
+        except (OSError, AttributeError):
+            continue
+        if target.is_file() and flags & (os.O_WRONLY | os.O_RDWR):
+            found.add(target)
+    return found
 
 
 def instructor_page_samples(folder: Path, refreshes: int, every: int = 10) -> list[tuple[int, float]]:

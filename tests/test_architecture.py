@@ -62,13 +62,15 @@ GROUPS = (
         "keepers",
     ),
     ("live",),
-    ("ui", "peers"),
-    ("ui_photo", "ui_classes", "ui_seat", "ui_keeper"),
+    ("server", "peers"),
+    ("ui",),
+    ("ui_photo", "ui_classes", "ui_student", "ui_seat", "ui_keeper"),
     ("ui_entry",),
     ("ui_journal",),
     ("fuzz", "load"),
     ("bench", "contest", "__main__"),
 )
+PAGES = {"ui", "ui_photo", "ui_classes", "ui_student", "ui_seat", "ui_keeper", "ui_entry", "ui_journal"}
 LEVEL = {module: level for level, group in enumerate(GROUPS) for module in group}
 SOURCES = sorted(path for path in (ROOT / "fer").rglob("*.py") if path != ROOT / "fer" / "__init__.py")
 
@@ -116,7 +118,7 @@ def test_imports_go_down_the_list(path: Path):
 @pytest.mark.parametrize(
     "library, allowed",
     [
-        ("streamlit", {"ui", "ui_photo", "ui_classes", "ui_seat", "ui_keeper", "ui_entry", "ui_journal", "bench"}),
+        ("streamlit", PAGES | {"server", "bench"}),
         ("streamlit_webrtc", {"live"}),
         ("keras", {"training", "tiny_training", "zoo"}),
         ("tensorflow", {"training"}),

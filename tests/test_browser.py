@@ -10,10 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.conftest import ROOT
-
 pytest.importorskip("playwright")
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, Playwright, expect
 
 from fer.aggregate import SLOT_S
@@ -21,13 +18,7 @@ from fer.store.sql import SqlStore
 from tests import browser as b
 from tests.fakes import bucket
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.flaky(reruns=2),  # two peers, a server and a browser on a busy machine race now and then
-    pytest.mark.filterwarnings("default"),
-    pytest.mark.skipif(b.chromium_path() is None, reason="Chromium is not installed: sudo apt install chromium"),
-]
-SCREENSHOTS = ROOT / "screenshots"
+pytestmark = b.MARKS
 DRAWN = "canvas, svg.marks"
 
 
@@ -80,15 +71,6 @@ def a_student(browser: Browser, pages: list[Page], app: b.App, code: str) -> Pag
     return page
 
 
-def expect_figures(room: b.Classroom, connected: int, contributing: int, limit_s: float = 15) -> float:
-    """Wait until the instructor's page shows these figures; returns how long it took."""
-
-    def shown() -> bool:
-        return (room.metric("Students connected"), room.metric("Contributing")) == (str(connected), str(contributing))
-
-    return b.wait_for(shown, limit_s, f"{connected} connected and {contributing} contributing")
-
-
 def test_a_deep_link_opened_before_anything_else_shows_the_whole_app(
     started: Playwright, chromium: Browser, pages: list[Page], tmp_path: Path
 ) -> None:
@@ -109,7 +91,7 @@ def test_two_students_move_the_class_mood_and_one_leaves(chromium: Browser, page
 
     second = a_student(chromium, pages, app, room.code)
     expect(second.get_by_text("Only you see this")).to_be_visible()
-    expect_figures(room, 2, 2)
+    b.expect_figures(room, 2, 2)
     # A slot of five seconds is shown when it is over and both have been in it.
     b.wait_for(lambda: room.metric("Valence now") != "–", 15, "the mood of a whole slot")
     bars = room.page.get_by_test_id("stVegaLiteChart").first
@@ -122,10 +104,10 @@ def test_two_students_move_the_class_mood_and_one_leaves(chromium: Browser, page
     assert bars.locator("[data-marked=yes]").count() == 1
 
     assert not app.has_loaded("site-packages/tensorflow/")
-    assert written_files(app) <= {app.log, *database_files(app)}
+    assert b.written_files(app) <= {app.log, *b.database_files(app)}
 
     first.get_by_role("button", name="Leave", exact=True).click()
-    assert expect_figures(room, 1, 1) <= 2
+    assert b.expect_figures(room, 1, 1) <= 2
     expect(first.get_by_text("You have left the class")).to_be_visible()
     expect(room.page.get_by_text("1 of at least 2 students contribute")).to_be_visible()
 
@@ -134,9 +116,9 @@ def test_a_tab_that_is_closed_is_gone_within_two_seconds(chromium: Browser, page
     room = a_class(chromium, pages, app)
     for _ in range(2):  # a second try, where the machine was busy with something else
         student = a_student(chromium, pages, app, room.code)
-        expect_figures(room, 1, 1)
+        b.expect_figures(room, 1, 1)
         student.close()
-        if (took_s := expect_figures(room, 0, 0)) <= 2:
+        if (took_s := b.expect_figures(room, 0, 0)) <= 2:
             break
     assert took_s <= 2
 
@@ -148,10 +130,10 @@ def test_a_browser_that_is_killed_is_gone_within_twelve_seconds(
     before = chromium_processes()
     doomed = b.launch(started, folder / "face.mjpeg")
     a_student(doomed, [], app, room.code)
-    expect_figures(room, 1, 1)
+    b.expect_figures(room, 1, 1)
     for process in chromium_processes() - before:
         os.kill(process, signal.SIGKILL)
-    assert expect_figures(room, 0, 0) <= 12
+    assert b.expect_figures(room, 0, 0) <= 12
 
 
 @pytest.mark.parametrize(
@@ -166,7 +148,7 @@ def test_a_camera_that_shows_no_face_is_connected_and_does_not_contribute(
     student = a_student(other, [], app, room.code)
     expect(student.get_by_text(sentence)).to_be_visible()
     expect(student.get_by_text("You are not contributing")).to_be_visible()
-    expect_figures(room, 1, 0)
+    b.expect_figures(room, 1, 0)
     other.close()
 
 
@@ -177,7 +159,7 @@ def test_the_mood_of_two_is_withheld_where_three_are_needed(
         room = a_class(chromium, pages, strict)
         for _ in range(2):
             a_student(chromium, pages, strict, room.code)
-        expect_figures(room, 2, 2)
+        b.expect_figures(room, 2, 2)
         expect(room.page.get_by_text("2 of at least 3 students contribute")).to_be_visible()
         b.wait_for(lambda: frames_written(strict) > 12, 15, "readings in the database")
         assert room.metric("Valence now") == "–"
@@ -194,21 +176,21 @@ def test_the_overlay_sends_the_picture_back_and_the_own_picture_is_shown_without
     student.get_by_text("Show the overlay").click()
     expect(student.get_by_text("and allow the camera")).to_be_visible()
     b.press_start(student)
-    returned = student.frame_locator('iframe[title*="webrtc_streamer"]').locator("video")
+    returned = student.frame_locator(b.CAMERA).locator("video")
     b.wait_for(lambda: returned.evaluate("video => video.videoWidth") > 0, 20, "the picture to come back")
     expect(student.get_by_text("Only you see this")).to_be_visible()
-    student.screenshot(path=screenshot("overlay-desktop"))
+    student.screenshot(path=b.screenshot("overlay-desktop"))
 
 
 def test_a_class_that_ends_turns_the_cameras_off(chromium: Browser, pages: list[Page], app: b.App) -> None:
     room = a_class(chromium, pages, app)
     student = a_student(chromium, pages, app, room.code)
-    expect_figures(room, 1, 1)
+    b.expect_figures(room, 1, 1)
     room.page.get_by_role("button", name=re.compile("End the class")).click()
     room.page.get_by_role("button", name="End it now").click()
     expect(room.page.get_by_text("This class has ended")).to_be_visible()
     expect(student.get_by_text("The class has ended. Your camera is off")).to_be_visible()
-    assert student.locator('iframe[title*="webrtc_streamer"]').count() == 0
+    assert student.locator(b.CAMERA).count() == 0
 
 
 def test_code_and_key_open_the_class_again(chromium: Browser, pages: list[Page], app: b.App) -> None:
@@ -230,7 +212,7 @@ def test_every_page_is_whole_at_this_width(
     room = a_class(chromium, pages, app)
     for _ in range(2):
         a_student(chromium, pages, app, room.code)
-    expect_figures(room, 2, 2)
+    b.expect_figures(room, 2, 2)
     page = b.new_page(chromium, viewport)
     pages.append(page)
     errors: list[str] = []
@@ -238,27 +220,27 @@ def test_every_page_is_whole_at_this_width(
     for name, waits_for in (("", "How is the class doing?"), ("model", "What it must not be used for")):
         page.goto(f"{app.url}/{name}")
         expect(page.get_by_text(waits_for)).to_be_visible()
-        look(page, name or "home", size)
+        b.look(page, name or "home", size)
     page.goto(f"{app.url}/photo")
     picture = tmp_path / "me.png"
     b.cv2.imwrite(str(picture), b.face())
     page.locator("input[type=file]").set_input_files(picture)
     expect(page.get_by_role("button", name="JSON")).to_be_visible()
-    look(page, "photo", size)
+    b.look(page, "photo", size)
     b.join(page, app.url, room.code)
-    look(page, "join", size)
+    b.look(page, "join", size)
     b.press_start(page)
     expect(page.get_by_text("Only you see this")).to_be_visible()
-    look(page, "student", size)
+    b.look(page, "student", size)
     page.goto(f"{app.url}/teach")
     page.get_by_label("Class code").fill(room.code)
     page.get_by_label("Instructor key").fill(room.key)
     page.get_by_test_id("stBaseButton-secondaryFormSubmit").filter(has_text="Open").click()
     expect(page.get_by_test_id("stVegaLiteChart").first).to_be_visible()
-    look(page, "teach", size)
+    b.look(page, "teach", size)
     page.get_by_text("Compact").click()
     expect(page.get_by_label("Mark this moment")).to_have_count(0)
-    look(page, "compact", size)
+    b.look(page, "compact", size)
     for name, waits_for in (
         ("classes", "listed here"),
         ("recording", "A recorded class"),
@@ -266,52 +248,14 @@ def test_every_page_is_whole_at_this_width(
     ):
         page.goto(f"{app.url}/{name}")
         expect(page.get_by_text(waits_for).first).to_be_visible()
-        look(page, name.split("?")[0], size)
+        b.look(page, name.split("?")[0], size)
     assert errors == []
-
-
-def look(page: Page, name: str, size: str) -> None:
-    """Keep a picture of the page, and see that nothing sticks out of it sideways and that everybody can use it."""
-    page.wait_for_load_state("networkidle")
-    page.screenshot(path=screenshot(f"{name}-{size}"), full_page=True)
-    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth + 1"), f"{name} scrolls sideways"
-    found = [
-        f"{violation['id']}: {node['html'][:200]}"
-        for violation in Axe().run(page).response["violations"]
-        if violation["impact"] in ("serious", "critical")
-        for node in violation["nodes"]
-    ]
-    assert not found, f"{name} at {size} width:\n" + "\n".join(found)
-
-
-def screenshot(name: str) -> Path:
-    SCREENSHOTS.mkdir(exist_ok=True)
-    return SCREENSHOTS / f"{name}.png"
 
 
 def frames_written(app: b.App) -> int:
     """How many readings have reached the database."""
     with sqlite3.connect(f"file:{app.database}?mode=ro", uri=True, timeout=5) as connection:
         return int(connection.execute("SELECT coalesce(sum(n), 0) FROM buckets").fetchone()[0])
-
-
-def database_files(app: b.App) -> set[Path]:
-    return {app.database, *(app.database.with_name(app.database.name + tail) for tail in ("-wal", "-shm", "-journal"))}
-
-
-def written_files(app: b.App) -> set[Path]:
-    """The regular files that the server has open for writing."""
-    folder = Path(f"/proc/{app.process.pid}")
-    found = set()
-    for link in (folder / "fd").iterdir():
-        try:
-            target = link.resolve()
-            flags = int(re.search(r"flags:\s+(\d+)", (folder / "fdinfo" / link.name).read_text()).group(1), 8)  # type: ignore[union-attr]
-        except (OSError, AttributeError):
-            continue
-        if target.is_file() and flags & (os.O_WRONLY | os.O_RDWR):
-            found.add(target)
-    return found
 
 
 def chromium_processes() -> set[int]:
@@ -339,7 +283,7 @@ def test_a_class_without_cameras_is_counted_by_taps_and_asks_for_no_camera(
     student.get_by_role("button", name="Lost").click()
     expect(student.get_by_role("button", name="Lost ✓")).to_be_visible()
     b.wait_for(lambda: (room.metric("Lost"), room.metric("Students connected")) == ("1", "1"), 15, "the tap")
-    assert student.locator("iframe[title*=webrtc_streamer]").count() == 0
+    assert student.locator(b.CAMERA).count() == 0
     assert student.get_by_role("button", name="Lost ✓").bounding_box()["height"] >= 48  # type: ignore[index]
     assert student.title() != "ASKED FOR A CAMERA"
     student.close()

@@ -321,6 +321,16 @@ def test_wrong_words_exit_with_2(words: tuple[str, ...], capsys: pytest.CaptureF
     assert "usage:" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(("option", "value"), [("--keep", "1.5"), ("--keep", "half"), ("--max-lr", "0")])
+def test_a_number_out_of_its_range_is_told_the_range(
+    option: str, value: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        run("train", "--data", "x", "--out", "y", option, value)
+    wanted = {"--keep": "from 0 to 1", "--max-lr": "above 0 and at most 1"}[option]
+    assert f"{wanted}, not {value!r}" in capsys.readouterr().err
+
+
 def test_a_setting_that_cannot_be_used_is_named(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

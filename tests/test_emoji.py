@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from fer import live, ui
+from fer import live, server
 from fer.live import CAMERA_OFF, LIVE, NO_FACE, NO_PICTURE, WAITING, EmojiStream, Pace, Snapshot
 from fer.pipeline import Options, Pipeline
 from fer.types import Classroom, Face, Frame
@@ -116,14 +116,14 @@ def page(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[AppTest]:
     playing = SimpleNamespace(state=SimpleNamespace(playing=True, signalling=False))
     asked: list[tuple[object, ...]] = []
     monkeypatch.setattr(live, "camera", lambda *given: asked.append(given) or playing)
-    ui.st.cache_resource.clear()
+    server.st.cache_resource.clear()
     opened = AppTest.from_file(str(ROOT / "pages" / "emoji.py"), default_timeout=30).run()
     assert not opened.exception
     settings = asked[-1][2]
     assert (settings.camera_width, settings.camera_fps) == (640, 20)  # type: ignore[attr-defined]
     yield opened
-    ui.writer().close()
-    ui.st.cache_resource.clear()
+    server.writer().close()
+    server.st.cache_resource.clear()
 
 
 def said(page: AppTest) -> str:
@@ -136,7 +136,7 @@ def said(page: AppTest) -> str:
     [(WAITING, "Connecting"), (NO_FACE, "No face is seen"), (CAMERA_OFF, "sends black"), (LIVE, "happy")],
 )
 def test_the_page_says_how_it_stands(page: AppTest, state: str, sentence: str) -> None:
-    page.session_state.emoji_stream.snapshot = Snapshot(state, (reading(0),), ui.now(), 5)
+    page.session_state.emoji_stream.snapshot = Snapshot(state, (reading(0),), server.now(), 5)
     assert sentence in said(page.run())
     assert "no class gets any of it" in said(page)
 
@@ -152,8 +152,8 @@ def test_a_full_server_says_so_and_opens_no_camera_until_there_is_room(
     page: AppTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FER_CAPACITY", "12")
-    ui.settings.clear()
-    others = [ui.new_stream(Classroom(1, "ABC234", "Algebra", 0.0, None, True)) for _ in range(3)]
+    server.settings.clear()
+    others = [server.new_stream(Classroom(1, "ABC234", "Algebra", 0.0, None, True)) for _ in range(3)]
     assert "The server is full" in said(page.run()) and not page.toggle
     others[0].stop()
     page.button[0].click().run()  # Ask again
@@ -162,19 +162,19 @@ def test_a_full_server_says_so_and_opens_no_camera_until_there_is_room(
 
 def test_a_mirror_that_is_on_stays_on_and_takes_ten_places(page: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FER_CAPACITY", "10")
-    ui.settings.clear()
-    assert not ui.full()
+    server.settings.clear()
+    assert not server.full()
     page.session_state.emoji_stream.on_frame(video(noisy()))
-    assert ui.full() and page.run().toggle
+    assert server.full() and page.run().toggle
     page.session_state.emoji_stream.on_ended()
-    assert not ui.full()
+    assert not server.full()
 
 
 def test_a_server_smaller_than_a_mirror_has_room_for_one_while_nobody_else_is_there(
     page: AppTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FER_CAPACITY", "3")
-    ui.settings.clear()
+    server.settings.clear()
     assert page.run().toggle
-    other = ui.new_stream(Classroom(1, "ABC234", "Algebra", 0.0, None, True))
+    other = server.new_stream(Classroom(1, "ABC234", "Algebra", 0.0, None, True))
     assert not page.run().toggle and other.here

@@ -12,14 +12,8 @@ pytest.importorskip("playwright")
 from playwright.sync_api import Page, expect
 
 from tests import browser as b
-from tests.test_browser import look
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.flaky(reruns=2),
-    pytest.mark.filterwarnings("default"),
-    pytest.mark.skipif(b.chromium_path() is None, reason="Chromium is not installed: sudo apt install chromium"),
-]
+pytestmark = b.MARKS
 GRAB = """video => {
     const canvas = document.createElement("canvas");
     [canvas.width, canvas.height] = [video.videoWidth, video.videoHeight];
@@ -52,7 +46,7 @@ def yellow(picture: np.ndarray) -> float:
 
 def returned(page: Page) -> np.ndarray:
     """The picture that the visitor sees now."""
-    video = page.frame_locator('iframe[title*="webrtc_streamer"]').locator("video")
+    video = page.frame_locator(b.CAMERA).locator("video")
     content = base64.b64decode(video.evaluate(GRAB) or "")
     picture = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR) if content else None
     return np.zeros((48, 64, 3), np.uint8) if picture is None else picture
@@ -62,7 +56,7 @@ def test_the_picture_comes_back_with_the_emoji_on_the_face(visitor: Page) -> Non
     assert yellow(b.face()[:, ::-1]) < 0.05
     b.wait_for(lambda: yellow(returned(visitor)) > 0.5, 30, "an emoji in the picture that comes back")
     expect(visitor.get_by_text("happy")).to_be_visible()
-    look(visitor, "emoji", "desktop")
+    b.look(visitor, "emoji", "desktop")
 
 
 def test_the_snapshot_is_the_picture_with_its_emoji(visitor: Page, tmp_path: Path) -> None:
@@ -83,5 +77,5 @@ def test_uncovered_the_face_is_seen_again(visitor: Page) -> None:
 def test_the_mirror_fits_on_a_phone(visitor: Page) -> None:
     visitor.set_viewport_size(b.PHONE)
     b.wait_for(lambda: returned(visitor).std() > 0, 20, "the picture")
-    look(visitor, "emoji", "phone")
+    b.look(visitor, "emoji", "phone")
     visitor.set_viewport_size(b.DESKTOP)

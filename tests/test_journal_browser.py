@@ -14,17 +14,8 @@ pytest.importorskip("playwright")
 from playwright.sync_api import Browser, Page, expect
 
 from tests import browser as b
-from tests.test_browser import database_files, look, screenshot, written_files
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.flaky(reruns=2),
-    pytest.mark.filterwarnings("default"),
-    pytest.mark.skipif(b.chromium_path() is None, reason="Chromium is not installed: sudo apt install chromium"),
-]
-
-
-FRAME = 'iframe[title*="webrtc_streamer"]'
+pytestmark = b.MARKS
 
 
 @pytest.fixture
@@ -69,7 +60,7 @@ def five_seconds(page: Page) -> None:
     """Choose the five seconds and wait for the camera's START."""
     page.get_by_test_id("stButtonGroup").get_by_text("5 seconds", exact=True).click()
     page.mouse.move(0, 0)  # what is pointed at has another contrast
-    expect(page.frame_locator(FRAME).first.get_by_role("button", name="START")).to_be_visible()
+    expect(page.frame_locator(b.CAMERA).first.get_by_role("button", name="START")).to_be_visible()
 
 
 def of_a_keeper_who_calls_happy_surprise(path: Path, n: int = 42) -> Path:
@@ -145,17 +136,17 @@ def test_five_seconds_are_read_and_saved_and_the_camera_stops_by_itself(
     size: str, viewport: dict[str, int], chromium: Browser, app: b.App
 ) -> None:
     page = make(chromium, app, "Ada", viewport)
-    before = written_files(app)
+    before = b.written_files(app)
     five_seconds(page)
-    look(page, "journal-start", size)
+    b.look(page, "journal-start", size)
     b.press_start(page)
     expect(page.get_by_text("s to go")).to_be_visible()
-    page.screenshot(path=screenshot(f"journal-sitting-{size}"), full_page=True)
-    assert written_files(app) <= before | database_files(app)  # while it is on camera
+    page.screenshot(path=b.screenshot(f"journal-sitting-{size}"), full_page=True)
+    assert b.written_files(app) <= before | b.database_files(app)  # while it is on camera
     expect(page.get_by_text(re.compile(r"The mean of \d+ readings"))).to_be_visible()
     expect(page.get_by_text("happy by the general model")).to_be_visible()
-    expect(page.locator(FRAME)).to_have_count(0)  # and with it the browser's hold on the camera
-    look(page, "journal-sat", size)
+    expect(page.locator(b.CAMERA)).to_have_count(0)  # and with it the browser's hold on the camera
+    b.look(page, "journal-sat", size)
     page.get_by_text("Keep the picture").click()
     page.get_by_role("button", name="Save").click()
     expect(page.get_by_text("Saved as")).to_be_visible()
@@ -199,6 +190,6 @@ def test_a_camera_that_is_pulled_half_way_ends_it(chromium: Browser, app: b.App)
     five_seconds(page)
     b.press_start(page)
     expect(page.get_by_text("s to go")).to_be_visible()
-    page.evaluate(f"document.querySelector('{FRAME}').contentWindow.location.replace('about:blank')")
+    page.evaluate(f"document.querySelector('{b.CAMERA}').contentWindow.location.replace('about:blank')")
     expect(page.get_by_role("button", name="Read again")).to_be_visible()
     page.context.close()

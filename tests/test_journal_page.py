@@ -14,7 +14,7 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from fer import archive, classify, journal, live, oidc, ui, ui_journal, ui_keeper
+from fer import archive, classify, journal, live, oidc, server, ui, ui_journal, ui_keeper
 from fer.errors import JournalError, StoreError
 from fer.labels import LABELS
 from fer.live import LIVE
@@ -37,13 +37,13 @@ def fresh_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[N
     monkeypatch.setenv("FER_DATABASE_URL", f"sqlite:///{tmp_path / 'journal.sqlite3'}")
     monkeypatch.setenv("FER_DETECTOR", "cascade")
     st.cache_resource.clear()
-    card = ui.classifier().card
+    card = server.classifier().card
     fake = FakeClassifier()
     fake.card = card  # type: ignore[attr-defined]
     monkeypatch.setattr(classify, "load", lambda name: fake)
     st.cache_resource.clear()
     yield
-    ui.writer().close()
+    server.writer().close()
     st.cache_resource.clear()
 
 
@@ -232,8 +232,8 @@ class Sat:
     """A journal's page before which somebody sits, and the camera, clock and START of it."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.now, self.shown = ui.now(), SimpleNamespace(playing=False, signalling=False)
-        monkeypatch.setattr(ui, "now", lambda: self.now)
+        self.now, self.shown = server.now(), SimpleNamespace(playing=False, signalling=False)
+        monkeypatch.setattr(server, "now", lambda: self.now)
         monkeypatch.setattr(live, "camera", lambda *_: SimpleNamespace(state=self.shown))
         monkeypatch.setattr(live.Pace, "check", lambda pace: None)
         self.page = make()
@@ -351,14 +351,14 @@ def test_five_seconds_count_as_a_camera_and_a_full_server_says_so(
     sat: Sat, scene: Frame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FER_CAPACITY", "1")
-    ui.settings.clear()
+    server.settings.clear()
     sat.press_start()
     sat.sit(1.0, scene)
-    assert ui.full() and "s to go" in sat.counts_down()  # it has its place, and keeps it
-    other = ui.new_sitting_stream()
+    assert server.full() and "s to go" in sat.counts_down()  # it has its place, and keeps it
+    other = server.new_sitting_stream()
     assert not other.here
     sat.sit(4.2, scene)
-    assert not ui.full()
+    assert not server.full()
     other.on_frame(av.VideoFrame.from_ndarray(scene, format="bgr24"))
     page = press(sat.page, "Read again")
     assert "The server is full" in texts(page) and "Press **START**" not in texts(page)
@@ -367,7 +367,7 @@ def test_five_seconds_count_as_a_camera_and_a_full_server_says_so(
 
 
 def test_five_seconds_are_slowed_as_students_are_and_read_all_the_same(sat: Sat, scene: Frame) -> None:
-    ui.pace().per_s = 0.1 * ui.pace().wanted_per_s
+    server.pace().per_s = 0.1 * server.pace().wanted_per_s
     sat.press_start()
     page = sat.sit(5.2, scene)
     assert "The mean of 3 readings" in texts(page) and "It ended" not in texts(page)
@@ -486,7 +486,7 @@ def test_a_class_gets_the_general_model_whatever_the_student_sees(
 ) -> None:
     playing = SimpleNamespace(state=SimpleNamespace(playing=True, signalling=False))
     monkeypatch.setattr(live, "camera", lambda *_: playing)
-    room, _ = ui.store().create_class("Algebra", True, ui.now())
+    room, _ = server.store().create_class("Algebra", True, server.now())
     page = AppTest.from_file(str(ROOT / "pages" / "join.py"), default_timeout=30)
     page.query_params["code"] = room.code
     page.session_state.journal_head = head()
@@ -500,10 +500,10 @@ def test_a_class_gets_the_general_model_whatever_the_student_sees(
         page.run()
     assert stream.snapshot.state == LIVE and stream.snapshot.errors == 0
     assert ui.expression("sad") in texts(page) and "the class gets the general model's reading" in texts(page)
-    ui.writer().flush()
-    for slot in ui.store().slots(room.class_id, 0):
+    server.writer().flush()
+    for slot in server.store().slots(room.class_id, 0):
         assert LABELS[int(slot.mean_probs.argmax())] == "happy"
-    assert ui.store().slots(room.class_id, 0)
+    assert server.store().slots(room.class_id, 0)
 
 
 def test_an_export_comes_in_at_another_profile_and_twice_changes_nothing(astronaut: Frame) -> None:
@@ -610,12 +610,12 @@ def test_everything_is_deleted_by_whoever_types_their_name() -> None:
     assert "Your journal has been deleted" in texts(page) and "journal_keeper" not in page.session_state
     assert ui_keeper.journals().entries(keeper.keeper_id) == []
     with pytest.raises(JournalError):
-        ui_keeper.journals().open("Ada", PASSPHRASE, ui.now())
+        ui_keeper.journals().open("Ada", PASSPHRASE, server.now())
 
 
 def vouch_for(monkeypatch: pytest.MonkeyPatch, **more: object) -> dict[str, object]:
     """What an OpenID provider says of Ada, who has just signed in there."""
-    claims = {"is_logged_in": True, "iss": "https://issuer.example", "sub": "42", "name": "Ada", "iat": ui.now()}
+    claims = {"is_logged_in": True, "iss": "https://issuer.example", "sub": "42", "name": "Ada", "iat": server.now()}
     monkeypatch.setattr(ui_keeper, "provider", lambda: True)
     monkeypatch.setattr(st, "user", {**claims, **more})
     return st.user  # type: ignore[return-value]
@@ -639,7 +639,7 @@ def test_who_signs_in_elsewhere_has_a_journal_without_pictures(
 
 @pytest.mark.parametrize("issued_at", [None, "today", -ui_keeper.IDLE_S - 1])
 def test_who_signed_in_elsewhere_long_ago_signs_in_again(monkeypatch: pytest.MonkeyPatch, issued_at: object) -> None:
-    vouch_for(monkeypatch, iat=ui.now() + issued_at if isinstance(issued_at, float) else issued_at)
+    vouch_for(monkeypatch, iat=server.now() + issued_at if isinstance(issued_at, float) else issued_at)
     page = open_page()
     assert [button.label for button in page.button] == ["Sign in"] and "journal_keeper" not in page.session_state
     assert "more than half an hour ago" in texts(page)

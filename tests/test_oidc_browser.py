@@ -16,12 +16,7 @@ from tests import browser as b
 from tests import oidc
 from tests.test_journal_browser import go
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.flaky(reruns=2),
-    pytest.mark.filterwarnings("default"),
-    pytest.mark.skipif(b.chromium_path() is None, reason="Chromium is not installed: sudo apt install chromium"),
-]
+pytestmark = b.MARKS
 
 PEOPLE = {
     "ada": {"sub": "1001", "name": " Ada  Lovelace", "email": "ada@school.example"},

@@ -14,7 +14,7 @@ import streamlit as st
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from fer import album, live, policy, signals, ui, ui_seat
+from fer import album, live, policy, server, signals, ui, ui_seat
 from fer.live import LIVE, Snapshot
 from fer.types import Bucket, Marker, Presence
 from fer.ui_seat import Seat
@@ -36,7 +36,7 @@ def fresh_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[N
     )
     st.cache_resource.clear()
     yield
-    ui.writer().close()
+    server.writer().close()
     st.cache_resource.clear()
 
 
@@ -86,7 +86,7 @@ def test_a_wrong_code_is_a_sentence(code: str, sentence: str) -> None:
 
 
 def test_without_agreement_nobody_joins() -> None:
-    room, _ = ui.store().create_class("Algebra", True, ui.now())
+    room, _ = server.store().create_class("Algebra", True, server.now())
     page = open_page("join", code=room.code)
     page = button(page, "Join").click().run()  # type: ignore[attr-defined]
     assert "without your agreement nothing is read" in texts(page)
@@ -94,32 +94,32 @@ def test_without_agreement_nobody_joins() -> None:
 
 
 def test_an_ended_class_cannot_be_joined() -> None:
-    room, _ = ui.store().create_class("Algebra", True, ui.now())
-    ui.store().end_class(room.class_id, ui.now())
+    room, _ = server.store().create_class("Algebra", True, server.now())
+    server.store().end_class(room.class_id, server.now())
     assert "This class has ended" in texts(joined(room.code))
 
 
 def test_a_code_is_taken_however_it_is_typed() -> None:
-    room, _ = ui.store().create_class("Algebra", True, ui.now())
+    room, _ = server.store().create_class("Algebra", True, server.now())
     page = joined(f" {room.code[:3].lower()}-{room.code[3:]} ")
     assert "student_stream" in page.session_state
 
 
 def test_a_student_sees_their_own_reading() -> None:
-    room, _ = ui.store().create_class("Algebra", True, ui.now())
+    room, _ = server.store().create_class("Algebra", True, server.now())
     page = joined(room.code)
     assert "Connecting" in texts(page)
-    page.session_state.student_stream.snapshot = Snapshot(LIVE, (reading(0, probs=probs_of("happy")),), ui.now())
+    page.session_state.student_stream.snapshot = Snapshot(LIVE, (reading(0, probs=probs_of("happy")),), server.now())
     page.run()
     assert ui.expression("happy") in texts(page)
     assert "Only you see this" in texts(page)
 
 
 def test_a_student_goes_on_while_the_database_is_away(tmp_path: Path) -> None:
-    room, _ = ui.store().create_class("Algebra", True, ui.now())
+    room, _ = server.store().create_class("Algebra", True, server.now())
     page = joined(room.code)
     (tmp_path / "pages.sqlite3").rename(tmp_path / "away")
-    page.session_state.student_stream.snapshot = Snapshot(LIVE, (reading(0),), ui.now())
+    page.session_state.student_stream.snapshot = Snapshot(LIVE, (reading(0),), server.now())
     page.run()
     assert not page.exception and not page.error
     assert "Only you see this" in texts(page)
@@ -127,28 +127,28 @@ def test_a_student_goes_on_while_the_database_is_away(tmp_path: Path) -> None:
 
 
 def test_a_class_that_ends_sends_its_students_away_with_a_sentence() -> None:
-    room, _ = ui.store().create_class("Algebra", True, ui.now())
+    room, _ = server.store().create_class("Algebra", True, server.now())
     page = joined(room.code)
     stream = page.session_state.student_stream
-    ui.store().end_class(room.class_id, ui.now())
+    server.store().end_class(room.class_id, server.now())
     page.run()
     assert "The class has ended. Your camera is off." in texts(page)
     assert stream.stopped
 
 
 def test_leaving_and_deleting_removes_every_row_of_the_student() -> None:
-    room, _ = ui.store().create_class("Algebra", True, ui.now())
+    room, _ = server.store().create_class("Algebra", True, server.now())
     page = joined(room.code)
     stream = page.session_state.student_stream
     stream.stream_ids.append("mine")
     for stream_id in ("mine", "another"):
-        rows = [Bucket(room.class_id, stream_id, 0, ui.now(), 2, np.ones(7))]
-        ui.writer().put(rows, Presence(room.class_id, stream_id, ui.now(), 1))
-    ui.writer().flush()
+        rows = [Bucket(room.class_id, stream_id, 0, server.now(), 2, np.ones(7))]
+        server.writer().put(rows, Presence(room.class_id, stream_id, server.now(), 1))
+    server.writer().flush()
     page = button(page, "Leave and delete my part").click().run()  # type: ignore[attr-defined]
     assert "has been deleted" in texts(page)
-    assert [p.stream_id for p in ui.store().presences(room.class_id, 0)] == ["another"]
-    assert [slot.n_faces for slot in ui.store().slots(room.class_id, 0)] == [1]
+    assert [p.stream_id for p in server.store().presences(room.class_id, 0)] == ["another"]
+    assert [slot.n_faces for slot in server.store().slots(room.class_id, 0)] == [1]
 
 
 OLD = "0" * 32  # under which the student of a page that was lost had contributed
@@ -163,23 +163,23 @@ def come_back(seat: Seat, **query: str) -> AppTest:
 
 @pytest.mark.parametrize("linked", [True, False])
 def test_a_page_that_was_lost_takes_its_place_again_and_is_nobody_new(linked: bool) -> None:
-    room, _ = ui.store().create_class("Algebra", True, ui.now())
-    at = ui.now()
+    room, _ = server.store().create_class("Algebra", True, server.now())
+    at = server.now()
     rows = [Bucket(room.class_id, stream_id, 0, at, 2, np.ones(7)) for stream_id in (OLD, "another")]
-    ui.store().put(rows, [Presence(room.class_id, OLD, at, 1)], [])
-    ui.store().give(signals.signal(room.class_id, OLD, "slower", ui.now()))
+    server.store().put(rows, [Presence(room.class_id, OLD, at, 1)], [])
+    server.store().give(signals.signal(room.class_id, OLD, "slower", server.now()))
     page = come_back(Seat(room.code, True, (OLD,)), **({"code": room.code} if linked else {}))
     assert "student_stream" in page.session_state and not page.exception
-    ui.writer().flush()
-    assert ui.store().presences(room.class_id, 0) == [] and counted(room.class_id) == {}
-    assert [slot.n_streams for slot in ui.store().slots(room.class_id, 0)] == [2]  # what was written stays
+    server.writer().flush()
+    assert server.store().presences(room.class_id, 0) == [] and counted(room.class_id) == {}
+    assert [slot.n_streams for slot in server.store().slots(room.class_id, 0)] == [2]  # what was written stays
     page = button(page, "Leave and delete my part").click().run()  # type: ignore[attr-defined]
-    assert [slot.n_streams for slot in ui.store().slots(room.class_id, 0)] == [1]
+    assert [slot.n_streams for slot in server.store().slots(room.class_id, 0)] == [1]
     assert "Class code" in [field.label for field in page.text_input]
 
 
 def test_who_is_back_is_told_to_press_start_until_a_picture_came(monkeypatch: pytest.MonkeyPatch) -> None:
-    room, _ = ui.store().create_class("Algebra", True, ui.now())
+    room, _ = server.store().create_class("Algebra", True, server.now())
     idle = SimpleNamespace(state=SimpleNamespace(playing=False, signalling=False))
     monkeypatch.setattr(live, "camera", lambda *_: idle)
     assert "Press **START** and allow" in texts(joined(room.code))
@@ -193,9 +193,9 @@ def test_who_is_back_is_told_to_press_start_until_a_picture_came(monkeypatch: py
     ("ended", "camera", "sentence"), [(True, True, "has ended"), (False, False, "without a camera")]
 )
 def test_a_seat_opens_no_more_than_it_did(ended: bool, camera: bool, sentence: str) -> None:
-    room, _ = ui.store().create_class("Algebra", True, ui.now())
+    room, _ = server.store().create_class("Algebra", True, server.now())
     if ended:
-        ui.store().end_class(room.class_id, ui.now())
+        server.store().end_class(room.class_id, server.now())
     page = come_back(Seat(room.code, camera, ()))
     assert sentence in texts(page)
     assert ("student_room" in page.session_state) is not ended
@@ -203,8 +203,8 @@ def test_a_seat_opens_no_more_than_it_did(ended: bool, camera: bool, sentence: s
 
 
 def test_the_link_of_another_class_is_not_answered_with_the_seat_in_the_last_one() -> None:
-    last, _ = ui.store().create_class("Algebra", True, ui.now())
-    linked, _ = ui.store().create_class("Ethics", True, ui.now())
+    last, _ = server.store().create_class("Algebra", True, server.now())
+    linked, _ = server.store().create_class("Ethics", True, server.now())
     page = come_back(Seat(last.code, True, ()), code=linked.code)
     assert "student_room" not in page.session_state
     assert "Before you join" in texts(page)
@@ -235,10 +235,10 @@ def make_class(title: str = "Algebra") -> AppTest:
 
 
 def fill(class_id: int, students: int) -> None:
-    now = ui.now()
+    now = server.now()
     starts = (now - now % 5 - 5, now - now % 5)  # a slot that is over, which is shown, and the one that fills
     rows = [Bucket(class_id, f"s{i}", 0, at, 4, 4 * probs_of("happy")) for i in range(students) for at in starts]
-    ui.store().put(rows, [Presence(class_id, f"s{i}", now, 1) for i in range(students)], [])
+    server.store().put(rows, [Presence(class_id, f"s{i}", now, 1) for i in range(students)], [])
 
 
 def test_making_a_class_shows_its_code_link_and_key_once() -> None:
@@ -248,7 +248,7 @@ def test_making_a_class_shows_its_code_link_and_key_once() -> None:
     assert key in shown and room.code in shown and any(s.endswith(f"/join?code={room.code}") for s in shown)
     page = button(page, "I have saved it").click().run()  # type: ignore[attr-defined]
     assert key not in [code.value for code in page.code]
-    assert ui.store().open_class(room.code, key) == room
+    assert server.store().open_class(room.code, key) == room
 
 
 @pytest.mark.parametrize(
@@ -295,11 +295,11 @@ def test_in_the_eu_cameras_need_a_reason_that_the_act_allows_and_its_confirmatio
 
 
 def counted(class_id: int) -> dict[str, int]:
-    return {kind: n for kind, n in signals.counts(ui.store().signals(class_id, 0), ui.now()).items() if n}
+    return {kind: n for kind, n in signals.counts(server.store().signals(class_id, 0), server.now()).items() if n}
 
 
 def test_a_class_without_cameras_never_asks_for_one_and_counts_taps() -> None:
-    room, _ = ui.store().create_class("Ethics", False, ui.now())
+    room, _ = server.store().create_class("Ethics", False, server.now())
     page = joined(room.code)
     assert page.session_state.student_stream is None
     assert "without cameras" in texts(page)
@@ -314,25 +314,27 @@ def test_a_class_without_cameras_never_asks_for_one_and_counts_taps() -> None:
 
 
 def test_a_student_may_join_a_class_with_cameras_without_one() -> None:
-    room, _ = ui.store().create_class("Algebra", True, ui.now())
+    room, _ = server.store().create_class("Algebra", True, server.now())
     page = open_page("join", code=room.code)
     page = button(page, "Join without a camera").click().run()  # type: ignore[attr-defined]
     assert page.session_state.student_stream is None and "without a camera" in texts(page)
 
 
 def test_a_name_goes_with_a_call_for_help_only_where_one_was_typed() -> None:
-    room, _ = ui.store().create_class("Ethics", False, ui.now())
+    room, _ = server.store().create_class("Ethics", False, server.now())
     page = joined(room.code)
     page = button(page, "✋ I'd like help").click().run()  # type: ignore[attr-defined]
-    assert [one.name for one in ui.store().signals(room.class_id, 0)] == [""]
+    assert [one.name for one in server.store().signals(room.class_id, 0)] == [""]
     page = button(page, "✋ I'd like help ✓").click().run()  # type: ignore[attr-defined]
     page.text_input[-1].input("  Ada   <b>L</b> ").run()
     page = button(page, "✋ I'd like help").click().run()  # type: ignore[attr-defined]
-    assert [one.name for one in signals.standing(ui.store().signals(room.class_id, 0), ui.now())] == ["Ada <b>L</b>"]
+    assert [one.name for one in signals.standing(server.store().signals(room.class_id, 0), server.now())] == [
+        "Ada <b>L</b>"
+    ]
 
 
 def test_a_student_who_taps_without_end_is_held_back() -> None:
-    room, _ = ui.store().create_class("Ethics", False, ui.now())
+    room, _ = server.store().create_class("Ethics", False, server.now())
     page = joined(room.code)
     for i in range(signals.MOST_TAPS + 1):
         page = button(page, "🐢 Slower" + (" ✓" if i % 2 else "")).click().run()  # type: ignore[attr-defined]
@@ -341,22 +343,22 @@ def test_a_student_who_taps_without_end_is_held_back() -> None:
 
 
 def test_leaving_takes_back_what_was_said_and_deleting_removes_it() -> None:
-    room, _ = ui.store().create_class("Ethics", False, ui.now())
+    room, _ = server.store().create_class("Ethics", False, server.now())
     for last, rows in (("Leave", 1), ("Leave and delete my part", 1)):
         page = joined(room.code)
         page = button(page, "🐇 Faster").click().run()  # type: ignore[attr-defined]
         assert counted(room.class_id) == {"faster": 1}
         page = button(page, last).click().run()  # type: ignore[attr-defined]
         assert counted(room.class_id) == {}
-        assert len(ui.store().signals(room.class_id, 0)) == rows
+        assert len(server.store().signals(room.class_id, 0)) == rows
 
 
 def test_a_tap_while_the_database_is_away_is_a_toast_and_changes_nothing(tmp_path: Path) -> None:
-    room, _ = ui.store().create_class("Ethics", False, ui.now())
+    room, _ = server.store().create_class("Ethics", False, server.now())
     page = joined(room.code)
     page = button(page, "🐢 Slower").click().run()  # type: ignore[attr-defined]
     labels = [b.label for b in page.button]
-    ui.writer().flush()
+    server.writer().flush()
     (tmp_path / "pages.sqlite3").rename(tmp_path / "away")
     for label in ("🐇 Faster", "🐢 Slower ✓", "✋ I'd like help"):
         page = button(page, label).click().run()  # type: ignore[attr-defined]
@@ -370,10 +372,10 @@ def test_a_tap_while_the_database_is_away_is_a_toast_and_changes_nothing(tmp_pat
 
 
 def test_a_class_that_ends_sends_a_student_without_a_camera_away_with_a_sentence() -> None:
-    room, _ = ui.store().create_class("Ethics", False, ui.now())
+    room, _ = server.store().create_class("Ethics", False, server.now())
     page = joined(room.code)
     page = button(page, "🐢 Slower").click().run()  # type: ignore[attr-defined]
-    ui.store().end_class(room.class_id, ui.now())
+    server.store().end_class(room.class_id, server.now())
     page.run()
     assert "The class has ended. Thank you for taking part." in texts(page) and "camera is off" not in texts(page)
     assert not page.exception
@@ -392,7 +394,7 @@ def test_the_instructor_sees_how_many_say_what_and_typed_names_as_text() -> None
         ("c", "help", 1, ""),
         ("c", "faster", 1000, ""),
     ):
-        ui.store().give(signals.signal(class_id, by, kind, ui.now() - age_s, name))
+        server.store().give(signals.signal(class_id, by, kind, server.now() - age_s, name))
     page.run()
     figures = {metric.label: metric.value for metric in page.metric}
     shown = {kind: figures[f"{icon} {text}"] for kind, (icon, text, _) in signals.KINDS.items()}
@@ -404,12 +406,12 @@ def test_the_instructor_sees_how_many_say_what_and_typed_names_as_text() -> None
 
 def test_nobody_is_named_who_did_not_type_a_name() -> None:
     page = make_class()
-    ui.store().give(signals.signal(page.session_state.class_room.class_id, "a", "help", ui.now()))
+    server.store().give(signals.signal(page.session_state.class_room.class_id, "a", "help", server.now()))
     assert "by name" not in texts(page.run())
 
 
 def test_a_wrong_key_does_not_open_a_class() -> None:
-    room, _ = ui.store().create_class("Algebra", True, ui.now())
+    room, _ = server.store().create_class("Algebra", True, server.now())
     page = open_page("teach")
     page.text_input[1].input(room.code)
     page.text_input[2].input("AAAAA-AAAAA-AAAAA-AAAAA")
@@ -422,10 +424,10 @@ def test_a_wrong_key_does_not_open_a_class() -> None:
 def test_guessing_codes_and_keys_is_slowed_down_with_a_plain_sentence(
     page_name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    room, key = ui.store().create_class("Algebra", True, ui.now())
-    monkeypatch.setattr(ui, "_visitor", lambda: "203.0.113.7")
-    monkeypatch.setattr(ui, "time", SimpleNamespace(time=time.time, monotonic=lambda: 100.0))
-    monkeypatch.setattr(ui, "TRIES", {"code": (3, 600), "key": (3, 600)})
+    room, key = server.store().create_class("Algebra", True, server.now())
+    monkeypatch.setattr(server, "_visitor", lambda: "203.0.113.7")
+    monkeypatch.setattr(server, "time", SimpleNamespace(time=time.time, monotonic=lambda: 100.0))
+    monkeypatch.setattr(server, "TRIES", {"code": (3, 600), "key": (3, 600)})
 
     def guess(code: str) -> AppTest:
         if page_name == "show":
@@ -434,7 +436,7 @@ def test_guessing_codes_and_keys_is_slowed_down_with_a_plain_sentence(
 
     assert ["too many wrong tries" in texts(guess(f"NO{i}")) for i in range(5)] == [False] * 3 + [True] * 2
     assert "too many wrong tries" in texts(guess(room.code))  # or the right one would be told from the others
-    monkeypatch.setattr(ui, "_visitor", lambda: "203.0.113.8")
+    monkeypatch.setattr(server, "_visitor", lambda: "203.0.113.8")
     page = guess(room.code)
     assert "Algebra" in [heading.value for heading in (*page.header, *page.subheader)]
 
@@ -457,17 +459,17 @@ def test_ending_and_deleting_a_class() -> None:
     page = button(page, "End it now").click().run()  # type: ignore[attr-defined]
     assert "This class has ended" in texts(page)
     page = button(page, "Delete it now").click().run()  # type: ignore[attr-defined]
-    assert ui.store().find_class(room.code) is None
-    assert ui.store().slots(room.class_id, 0) == []
+    assert server.store().find_class(room.code) is None
+    assert server.store().slots(room.class_id, 0) == []
 
 
 def test_a_class_that_was_ended_or_deleted_in_another_window_is_so_in_this_one() -> None:
     page = make_class()
     room = page.session_state.class_room
-    ui.store().end_class(room.class_id, ui.now())
+    server.store().end_class(room.class_id, server.now())
     assert "This class has ended" in texts(page.run())
     page = make_class()
-    ui.store().delete_class(page.session_state.class_room.class_id)
+    server.store().delete_class(page.session_state.class_room.class_id)
     page.run()
     assert not page.exception and "Make a class" in [header.value for header in page.subheader]
 
@@ -481,7 +483,7 @@ def test_a_title_is_shown_as_text_and_never_as_markup() -> None:
 def test_a_database_out_of_reach_is_a_sentence_and_the_entry_is_kept(tmp_path: Path) -> None:
     page = open_page("teach")
     page.selectbox[0].select(policy.PLACES[1]).run()
-    ui.store()
+    server.store()
     (tmp_path / "pages.sqlite3").unlink()
     with sqlite3.connect(tmp_path / "pages.sqlite3") as other:
         other.execute("CREATE TABLE something_else (x)")
@@ -597,7 +599,7 @@ def test_two_models_are_shown_side_by_side_where_there_are_two(
 
 
 def test_a_setting_that_cannot_be_used_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    ui.writer()
+    server.writer()
     st.cache_resource.clear()
     monkeypatch.setenv("FER_MIN_GROUP", "many")
     page = open_page("join")
@@ -620,7 +622,7 @@ def test_a_demo_class_is_full_of_simulated_students_and_no_real_one_can_join_it(
     assert "simulated" in texts(page) and not page.exception
     figures = {metric.label: metric.value for metric in page.metric}
     assert (figures["Students connected"], figures["Contributing"]) == ("30", "26")
-    assert len(ui.store().slots(room.class_id, 0)) >= 119
+    assert len(server.store().slots(room.class_id, 0)) >= 119
     assert "Nobody can join it" in texts(joined(room.code))
     page = button(page, "Close").click().run()  # type: ignore[attr-defined]
     assert "demo_until" not in page.session_state
@@ -649,15 +651,15 @@ def test_a_class_view_of_an_unknown_code_is_a_sentence(code: str | None) -> None
 
 
 def test_a_class_that_has_ended_has_no_class_view() -> None:
-    room, _ = ui.store().create_class("Algebra", True, ui.now())
+    room, _ = server.store().create_class("Algebra", True, server.now())
     page = open_page("show", code=room.code)
-    ui.store().end_class(room.class_id, ui.now())
+    server.store().end_class(room.class_id, server.now())
     assert "This class has ended" in texts(page.run()) or "There is no open class" in texts(page)
     assert "There is no open class" in texts(open_page("show", code=room.code))
 
 
 def test_the_class_view_shows_the_code_and_the_link_and_nothing_of_the_mood() -> None:
-    room, key = ui.store().create_class("Algebra *2*", True, ui.now())
+    room, key = server.store().create_class("Algebra *2*", True, server.now())
     fill(room.class_id, 5)
     page = open_page("show", code=room.code)
     assert not page.exception and page.header[0].value == r"Algebra \*2\*"
@@ -682,22 +684,22 @@ def test_the_class_view_shows_the_pulse_only_while_the_instructor_wants_it() -> 
 
 
 def test_a_class_without_cameras_has_no_pulse_to_show() -> None:
-    room, key = ui.store().create_class("Ethics", False, ui.now())
+    room, key = server.store().create_class("Ethics", False, server.now())
     assert not [one for one in opened(room.code, key).toggle if "pulse" in one.label]
 
 
 def test_a_moment_is_marked_with_its_text_or_without() -> None:
     page = make_class()
-    room, before = page.session_state.class_room, ui.now()
+    room, before = page.session_state.class_room, server.now()
     for text in ("  Exercise *3*  ", ""):
         next(one for one in page.text_input if one.label == "Mark this moment").input(text)
         page = button(page, "Mark").click().run()  # type: ignore[attr-defined]
         assert not page.exception
-    marked = ui.store().markers(room.class_id)
+    marked = server.store().markers(room.class_id)
     assert [marker.text for marker in marked] == ["Exercise *3*", ""]
-    assert all(before <= marker.at <= ui.now() for marker in marked)
+    assert all(before <= marker.at <= server.now() for marker in marked)
     page.run()
-    assert len(ui.store().markers(room.class_id)) == 2
+    assert len(server.store().markers(room.class_id)) == 2
 
 
 def test_a_pause_reaches_the_student_and_ends() -> None:
@@ -710,7 +712,7 @@ def test_a_pause_reaches_the_student_and_ends() -> None:
     assert "no picture is analysed" in texts(teacher)
     student.run()
     assert stream.paused is True
-    stream.snapshot = Snapshot(live.PAUSED, (), ui.now())
+    stream.snapshot = Snapshot(live.PAUSED, (), server.now())
     student.run()
     assert "The class is paused: your picture is not analysed" in texts(student)
     assert "Only you see this" not in texts(student)
@@ -721,23 +723,23 @@ def test_a_pause_reaches_the_student_and_ends() -> None:
 
 
 def test_who_joins_a_paused_class_is_paused_from_the_start() -> None:
-    room, _ = ui.store().create_class("Algebra", True, ui.now())
-    ui.store().set_class(room.class_id, True, False)
+    room, _ = server.store().create_class("Algebra", True, server.now())
+    server.store().set_class(room.class_id, True, False)
     assert joined(room.code).session_state.student_stream.paused is True
 
 
 def test_a_class_that_has_ended_offers_its_report_and_tells_its_moments() -> None:
-    end = ui.now() // 5 * 5
+    end = server.now() // 5 * 5
     begin = end - 600
-    room, key = ui.store().create_class("Algebra", True, begin)
+    room, key = server.store().create_class("Algebra", True, begin)
     rows = [
         Bucket(room.class_id, f"s{i}", 0, begin + at, 4, 4 * probs_of("happy" if at < 300 else "sad"))
         for at in range(0, 600, 5)
         for i in range(4)
     ]
-    ui.store().put(rows, [], [])
-    ui.store().mark(Marker(room.class_id, begin + 120, "Exercise *3*"))
-    ui.store().end_class(room.class_id, end)
+    server.store().put(rows, [], [])
+    server.store().mark(Marker(room.class_id, begin + 120, "Exercise *3*"))
+    server.store().end_class(room.class_id, end)
     page = opened(room.code, key)
     assert not page.exception
     assert "**Moments**" in texts(page) and "At minute 5.0 expressions became less pleasant" in texts(page)
@@ -751,13 +753,13 @@ def test_a_class_that_has_ended_offers_its_report_and_tells_its_moments() -> Non
 
 def test_a_class_that_has_ended_below_the_floor_tells_no_moments() -> None:
     """Two students are fewer than the three of the floor: not even that something turned may be told."""
-    end = ui.now() // 5 * 5
-    room, key = ui.store().create_class("Algebra", True, end - 600)
+    end = server.now() // 5 * 5
+    room, key = server.store().create_class("Algebra", True, end - 600)
     for at in range(0, 600, 5):
         probs = 4 * probs_of("happy" if at < 300 else "sad")
-        ui.store().put([Bucket(room.class_id, f"s{i}", 0, end - 600 + at, 4, probs) for i in range(2)], [], [])
-    ui.store().mark(Marker(room.class_id, end - 300, "film"))
-    ui.store().end_class(room.class_id, end)
+        server.store().put([Bucket(room.class_id, f"s{i}", 0, end - 600 + at, 4, probs) for i in range(2)], [], [])
+    server.store().mark(Marker(room.class_id, end - 300, "film"))
+    server.store().end_class(room.class_id, end)
     page = opened(room.code, key)
     assert "**Moments**" not in texts(page) and "pleasant" not in texts(page)
     (parts,) = (frame.value for frame in page.dataframe)
@@ -765,9 +767,9 @@ def test_a_class_that_has_ended_below_the_floor_tells_no_moments() -> None:
 
 
 def test_the_report_of_a_class_without_cameras_is_offered_and_no_timeline() -> None:
-    room, key = ui.store().create_class("Ethics", False, ui.now() - 60)
-    ui.store().give(signals.signal(room.class_id, "s0", "lost", ui.now() - 30))
-    ui.store().end_class(room.class_id, ui.now())
+    room, key = server.store().create_class("Ethics", False, server.now() - 60)
+    server.store().give(signals.signal(room.class_id, "s0", "lost", server.now() - 30))
+    server.store().end_class(room.class_id, server.now())
     page = opened(room.code, key)
     assert not page.exception
     assert [one.proto.label for one in page.get("download_button")] == ["Report (HTML)"]
@@ -792,7 +794,7 @@ def test_a_marked_moment_can_be_taken_back() -> None:
     (remove,) = [one for one in page.button if one.label.startswith("Remove") and one.label.endswith("film")]
     page = remove.click().run()
     assert not page.exception
-    assert [marker.text for marker in ui.store().markers(page.session_state.class_room.class_id)] == ["quiz"]
+    assert [marker.text for marker in server.store().markers(page.session_state.class_room.class_id)] == ["quiz"]
 
 
 def test_the_compact_view_shows_what_changes_and_leaves_out_the_rest() -> None:
@@ -807,22 +809,22 @@ def test_the_compact_view_shows_what_changes_and_leaves_out_the_rest() -> None:
 
 
 def test_a_class_without_cameras_can_mute_its_alert() -> None:
-    room, key = ui.store().create_class("Ethics", False, ui.now())
+    room, key = server.store().create_class("Ethics", False, server.now())
     assert [one for one in opened(room.code, key).toggle if one.label == "Mute it"]
 
 
 def ended_class(title: str, label: str, students: int) -> tuple[str, str]:
     """The code and key of a class of five minutes that showed one expression."""
-    end = ui.now() // 5 * 5
-    room, key = ui.store().create_class(title, True, end - 300)
+    end = server.now() // 5 * 5
+    room, key = server.store().create_class(title, True, end - 300)
     rows = [
         Bucket(room.class_id, f"s{i}", 0, end - 300 + at, 4, 4 * probs_of(label))
         for at in range(0, 300, 5)
         for i in range(students)
     ]
-    ui.store().put(rows, [], [])
-    ui.store().give(signals.signal(room.class_id, "s0", "lost", end - 100))
-    ui.store().end_class(room.class_id, end)
+    server.store().put(rows, [], [])
+    server.store().give(signals.signal(room.class_id, "s0", "lost", end - 100))
+    server.store().end_class(room.class_id, end)
     return room.code, key
 
 
@@ -861,8 +863,8 @@ def test_a_key_that_is_none_compares_and_deletes_nothing() -> None:
     page = classes_page((code, key), (other, "a guess"))
     page = next(one for one in page.button if one.key == f"delete_{other}").click().run()
     assert "do not open a class" in texts(page)
-    room = ui.store().find_class(other)
-    assert room is not None and ui.store().logins(room.class_id)[-1][1] is False
+    room = server.store().find_class(other)
+    assert room is not None and server.store().logins(room.class_id)[-1][1] is False
 
 
 def test_a_class_is_deleted_from_the_list_and_one_that_is_gone_is_not_listed() -> None:
@@ -871,12 +873,12 @@ def test_a_class_is_deleted_from_the_list_and_one_that_is_gone_is_not_listed() -
     assert "Old" in texts(page) and "New" in texts(page) and "ZZZZZZ" not in texts(page)
     page = next(one for one in page.button if one.key == f"delete_{code}").click().run()
     assert not page.exception
-    assert "Old" not in texts(page) and "New" in texts(page) and ui.store().find_class(code) is None
+    assert "Old" not in texts(page) and "New" in texts(page) and server.store().find_class(code) is None
 
 
 def test_a_class_that_is_full_asks_to_join_without_a_camera(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FER_CAPACITY", "1")
-    room, _ = ui.store().create_class("Algebra", True, ui.now())
+    room, _ = server.store().create_class("Algebra", True, server.now())
     first = joined(room.code)
     second = joined(room.code)
     assert "The class is full on this server" in texts(second) and "student_room" not in second.session_state
@@ -892,16 +894,16 @@ def test_the_instructor_is_told_when_cameras_are_read_less_often(
 ) -> None:
     monkeypatch.setattr(live.Pace, "check", lambda pace: None)
     page = make_class()
-    ui.pace().per_s = per_s
+    server.pace().per_s = per_s
     page.run()
     assert ("to keep up" in texts(page)) is bool(says) and says in texts(page)
 
 
 @pytest.mark.parametrize("leaving", ["Leave", "Leave and delete my part", "the class ends"])
 def test_a_students_timeline_shows_the_slots_that_are_over_and_goes_with_them(leaving: str) -> None:
-    room, _ = ui.store().create_class("Algebra", True, ui.now())
+    room, _ = server.store().create_class("Algebra", True, server.now())
     before = kept_by(open_page("join", code=room.code))
-    page, begin = joined(room.code), ui.now()
+    page, begin = joined(room.code), server.now()
     seen = []
     for second in range(0, 26, 5):
         for half in (0.0, 0.5):
@@ -914,7 +916,7 @@ def test_a_students_timeline_shows_the_slots_that_are_over_and_goes_with_them(le
     drawn = {name for name in kept_by(page) if "drawn" in name}
     assert drawn  # else there is nothing to forget
     if leaving == "the class ends":
-        ui.store().end_class(room.class_id, ui.now())
+        server.store().end_class(room.class_id, server.now())
         page.run()
     else:
         button(page, leaving).click().run()  # type: ignore[attr-defined]

@@ -15,15 +15,9 @@ from fer.store import sql
 from fer.store.sql import SqlStore
 from fer.types import Slot
 from tests import browser as b
-from tests.test_browser import expect_figures
 from tests.test_deploy import COOKIE, Site, cookies_of_both, running_site
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.flaky(reruns=2),
-    pytest.mark.filterwarnings("default"),
-    pytest.mark.skipif(b.chromium_path() is None, reason="Chromium is not installed: sudo apt install chromium"),
-]
+pytestmark = b.MARKS
 
 
 TOKEN = "token"
@@ -72,7 +66,7 @@ def test_a_class_on_two_replicas_has_one_mood_and_goes_on_when_one_is_killed(sit
         b.join(student, site.proxy.url, room.code)
         b.press_start(student)
         expect(student.get_by_text("Only you see this")).to_be_visible()
-    expect_figures(room, 2, 2, limit_s=60)
+    b.expect_figures(room, 2, 2, limit_s=60)
     assert [cameras(replica) for replica in site.replicas] == [1, 1]
     b.wait_for(lambda: room.metric("Valence now") != "–", 60, "a mood, which needs both")
 

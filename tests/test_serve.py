@@ -80,15 +80,15 @@ def test_every_line_of_the_log_is_an_object_and_none_tells_who_was_here(app: b.A
 
 PAGE = """
 import streamlit as st
-from fer import ui
+from fer import ui, server
 from fer.store import writer
 from tests.fakes import bucket, present
 
 writer.FLUSH_S = 3600.0  # it does not write by itself
-now = ui.now()
-room, _ = ui.store().create_class("Algebra", True, now)
+now = server.now()
+room, _ = server.store().create_class("Algebra", True, now)
 waiting = [bucket("a", now + 5 * i, class_id=room.class_id) for i in range(50)]
-ui.writer().put(waiting, present("a", now, class_id=room.class_id))
+server.writer().put(waiting, present("a", now, class_id=room.class_id))
 st.write("handed over")
 """
 
