@@ -210,7 +210,8 @@ def live(
     """
     from fer import load, peers, rtc
 
-    width, fps = settings.camera_width, fps or settings.camera_fps
+    settings = replace(settings, camera_fps=fps or settings.camera_fps)
+    width, fps = settings.camera_width, settings.camera_fps
     scene = _scene(width, width * 3 // 4)
     frames = [moved(scene, i / fps) for i in range(8 * fps)]
     film = peers.encode(frames, codec, fps, kbps or rtc.most_bps(width, fps) // 1000)

@@ -1,8 +1,11 @@
-"""How often each student's picture is analysed: less often while the process is late. Numbers in, a rate out."""
+"""How often each student's picture is sent and analysed: less often while the process is late. Numbers in and out."""
+
+import math
 
 LEAST_PER_S = 0.2  # what every student keeps: a reading in each slot of five seconds
 LATE_S = 0.1  # work that begins so much later than it could, on average, is too much of it
 EASY_S = 0.03
+LEAST_FPS = 2  # of a camera: aiortc hands a picture on when the next one comes
 
 
 def next_rate(rate: float, late_s: float, wanted: float) -> float:
@@ -14,3 +17,11 @@ def next_rate(rate: float, late_s: float, wanted: float) -> float:
     if late_s > LATE_S:
         return max(min(LEAST_PER_S, wanted), rate * max(0.5, LATE_S / late_s))
     return min(wanted, rate + wanted / 20) if late_s < EASY_S else min(wanted, rate)
+
+
+def next_fps(rate: float, wanted: float, most_fps: int) -> int:
+    """The pictures a second to ask of a camera that is analysed `rate` times instead of `wanted`.
+
+    In step with the rate: what a picture costs to receive and to decode is spent whether it is analysed or not.
+    """
+    return min(most_fps, max(LEAST_FPS, math.ceil(most_fps * rate / wanted)))

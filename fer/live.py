@@ -25,7 +25,7 @@ from fer import rtc
 from fer.aggregate import BucketFiller, next_slot
 from fer.config import Settings
 from fer.draw import annotate
-from fer.governor import next_rate
+from fer.governor import next_fps, next_rate
 from fer.mask import Mask
 from fer.pipeline import Pipeline
 from fer.sitting import Sitting
@@ -39,7 +39,7 @@ WAITING, LIVE, NO_FACE, CAMERA_OFF, PAUSED = "waiting", "live", "no face", "came
 READY, CONNECTING, FAILED, STALLED = "ready", "connecting", "failed", "stalled"  # what only its page can know
 DARK = 20.0  # a muted camera sends black (16 in video range); the darkest room still has noise and highlights
 FLAT = 3.0
-SILENT_S = 0.4  # two pictures late, at five a second; by itself it ends nothing
+SILENT_S = 0.4  # at least so long without a picture, or for two of them; by itself it ends nothing
 WATCH_S = 0.1
 HEARD_S = 2.0  # how often a page without a camera says that it is there
 GONE_S = 10.0  # a network that changes closes a page's connection for less
@@ -65,14 +65,15 @@ class Snapshot:
 
 
 class Pace:
-    """How often streams analyse: as often as wanted, less often while the process is late (see governor).
+    """How often students' pictures are sent and analysed: as wanted, less often while the process is late (governor).
 
     `waited` may be called from any thread; `check` by Watch, ten times a second. Two things can be late: an
     analysis, which waits for a thread of POOL, and `loop`, the event loop that the pictures come by.
     """
 
-    def __init__(self, wanted_per_s: float, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, wanted_per_s: float, most_fps: int, clock: Callable[[], float] = time.monotonic) -> None:
         self.wanted_per_s = self.per_s = wanted_per_s
+        self.most_fps = most_fps
         self.loop: asyncio.AbstractEventLoop | None = None
         self._clock, self._judged_at = clock, -math.inf
         self._late_s: dict[str, list[float]] = {"pool": [], "loop": []}
@@ -82,6 +83,11 @@ class Pace:
     def lowered(self) -> bool:
         """Whether students are read so much less often that they should be told."""
         return self.per_s < 0.75 * self.wanted_per_s
+
+    @property
+    def fps(self) -> int:
+        """How many pictures a second are asked of a student's camera."""
+        return next_fps(self.per_s, self.wanted_per_s, self.most_fps)
 
     def of(self, wanted_per_s: float | None = None) -> float:
         """The rate of a stream that wants another one than students have: lowered by as much as theirs is."""
@@ -208,7 +214,8 @@ class CameraStream:
         A browser that closes says goodbye over WebRTC about half of the time; else that takes 30 seconds to
         notice (RFC 7675). A page alone that is gone may be a network that changes: pictures then go on.
         """
-        if self._connected and self._clock() - self._newest.at > SILENT_S and not self._page_open():
+        silent_s = self._clock() - self._newest.at
+        if self._connected and silent_s > max(SILENT_S, 2 / self.pace.fps) and not self._page_open():
             self.on_ended()
 
     def stop(self) -> None:
@@ -541,7 +548,7 @@ def camera(key: str, stream: CameraStream, settings: Settings) -> Any:
     from streamlit_webrtc.eventloop import get_global_event_loop
 
     stream.pace.loop = get_global_event_loop()
-    rtc.tune(settings.camera_width, settings.camera_fps)
+    rtc.tune(settings.camera_width, lambda: _fps(stream, settings))
     mode = WebRtcMode.SENDRECV if stream.overlay else WebRtcMode.SENDONLY
     width = settings.camera_width
     servers = {"iceServers": [dict(server) for server in stream.ice_servers]}
@@ -570,13 +577,18 @@ def _takes(stream: CameraStream) -> dict[str, Any]:
     return {"sink_video_track": Sink(stream)}
 
 
+def _fps(stream: CameraStream, settings: Settings) -> int:
+    """How many pictures a second its browser is to send now."""
+    return stream.pace.fps if stream.per_s is None else settings.camera_fps
+
+
 def answer(stream: CameraStream, sdp: str, settings: Settings, loop: Any, relay: Any) -> tuple[Any, str]:
     """Take an offer as `camera` does, outside of a page: the worker, which wants to be stopped, and the answer."""
     from streamlit_webrtc import WebRtcMode
     from streamlit_webrtc.webrtc import WebRtcWorker
 
     stream.pace.loop = loop
-    rtc.tune(settings.camera_width, settings.camera_fps)
+    rtc.tune(settings.camera_width, lambda: _fps(stream, settings))
     taken = ("mode", "rtc_configuration", "loop", "relay", "self")
     unused = {name: None for name in inspect.signature(WebRtcWorker).parameters if name not in taken}
     worker: Any = WebRtcWorker(

@@ -21,7 +21,7 @@ from fer.classify import Classifier
 from fer.config import Settings
 from fer.detect import Detector, PerThread
 from fer.errors import FerError
-from fer.peers import Began, Call, Film, Spent
+from fer.peers import Began, Call, Film, Rate, Spent
 from fer.pipeline import Options, Pipeline
 from fer.store.sql import SqlStore
 from fer.store.writer import Writer
@@ -165,7 +165,7 @@ class _Server:
 
     def __post_init__(self) -> None:
         self.writer = Writer(lambda: self.store)
-        self.watch, self.pace = live.Watch(), live.Pace(self.settings.analyses_per_s)
+        self.watch, self.pace = live.Watch(), live.Pace(self.settings.analyses_per_s, self.settings.camera_fps)
         self.watch.add(self.pace)
         self.threads = [
             threading.Thread(target=self._run_loop, name="fer-bench-loop", daemon=True),
@@ -255,6 +255,7 @@ def _connect(server: _Server, pipe: Connection, students: int) -> None:
     deadline = time.monotonic() + CONNECT_S
     while (here := len(server.streams)) < students:
         wanted = min(students, here + AT_ONCE)
+        pipe.send(Rate(server.pace.fps))
         pipe.send(wanted)
         while here < wanted:
             if not pipe.poll(max(0.0, deadline - time.monotonic())):
@@ -279,7 +280,9 @@ def _measure(server: _Server, pipe: Connection, seconds: float) -> Load:
         meter.latency_s, meter.rss_mb, meter.queries, meter.errors = [], [], 0, 0
     counts, frames, errors = zip(*[(s.analysed, s.arrived, s.snapshot.errors) for s in streams], strict=True)
     cpu, peers_before, begin = _cpu_s(meter), _spent(pipe), time.monotonic()
-    server.ended.wait(seconds)
+    while (left := begin + seconds - time.monotonic()) > 0:
+        pipe.send(Rate(server.pace.fps))  # as a student's page tells its browser
+        server.ended.wait(min(1.0, left))
     took = time.monotonic() - begin
     spent = {name: value - cpu.get(name, 0.0) for name, value in _cpu_s(meter).items()}
     peers_after = _spent(pipe)

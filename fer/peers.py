@@ -63,6 +63,13 @@ class Began:
     at: float
 
 
+@dataclass
+class Rate:
+    """How many pictures a second all peers send: as many as they were last asked for."""
+
+    fps: float
+
+
 @dataclass(frozen=True)
 class Spent:
     """The processor time of the peers' process so far, in seconds, and how late its loop was since the last time.
@@ -96,14 +103,17 @@ def encode(frames: list[Frame], codec: str, fps: int, kbps: int) -> Film:
 
 
 class Player(MediaStreamTrack):
-    """A track that plays a film at its pace, on the loop's thread; what it is late with, it does not make up for."""
+    """A track that plays a film at a rate, on the loop's thread; what it is late with, it does not make up for.
+
+    Slower, it sends the same pictures less often: as a browser does that may send as many bits for each.
+    """
 
     kind = "video"
 
-    def __init__(self, film: Film, began: Callable[[float], None]) -> None:
+    def __init__(self, film: Film, rate: Rate, began: Callable[[float], None]) -> None:
         """`began` is called with the time of the first picture, POSIX seconds, that of RTP time 0."""
         super().__init__()
-        self._film, self._began, self._next = film, began, 0
+        self._film, self._rate, self._began, self._next = film, rate, began, 0
         self._begin = self._due = 0.0
 
     async def recv(self) -> Any:
@@ -111,11 +121,11 @@ class Player(MediaStreamTrack):
         if not self._next:
             self._begin = self._due = now
             self._began(now)
-        self._due = max(self._due, now - 1 / self._film.fps)
+        self._due = max(self._due, now - 1 / self._rate.fps)
         await asyncio.sleep(max(0.0, self._due - now))
         packet = av.Packet(self._film.packets[self._next % len(self._film.packets)])
         packet.pts, packet.time_base = round((self._due - self._begin) * CLOCK_RATE), Fraction(1, CLOCK_RATE)
-        self._due += 1 / self._film.fps
+        self._due += 1 / self._rate.fps
         self._next += 1
         return packet
 
@@ -133,7 +143,7 @@ def watch(loop: asyncio.AbstractEventLoop, late_s: list[float]) -> None:
 
 def start(film: Film) -> tuple[subprocess.Popen[bytes], Connection]:
     """Start the peers' process. It is asked over the connection: a number of peers to have in all, an answer to a
-    Call as (peer, sdp), "spent" for a Spent, None to end; and it sends Call, Began and Spent.
+    Call as (peer, sdp), a Rate to send pictures at, "spent" for a Spent, None to end; and it sends Call, Began, Spent.
     """
     ours, theirs = Pipe()
     # Not multiprocessing's Process: that runs again whatever is __main__ here, which may be a page.
@@ -154,6 +164,7 @@ async def _serve(pipe: Connection, film: Film) -> None:
     rtc.be_patient()  # as browsers are
     peers: list[RTCPeerConnection] = []
     late_s: list[float] = []
+    rate = Rate(film.fps)
     loop = asyncio.get_running_loop()
     watch(loop, late_s)
     while (asked := await loop.run_in_executor(None, _receive, pipe)) is not None:
@@ -162,7 +173,9 @@ async def _serve(pipe: Connection, film: Film) -> None:
             late_s.clear()
         elif isinstance(asked, int):
             while len(peers) < asked:
-                peers.append(await _call(len(peers), film, pipe))
+                peers.append(await _call(len(peers), film, rate, pipe))
+        elif isinstance(asked, Rate):
+            rate.fps = asked.fps
         else:
             peer, sdp = asked
             await peers[peer].setRemoteDescription(RTCSessionDescription(sdp, "answer"))
@@ -176,9 +189,9 @@ def _receive(pipe: Connection) -> Any:
         return None
 
 
-async def _call(number: int, film: Film, pipe: Connection) -> RTCPeerConnection:
+async def _call(number: int, film: Film, rate: Rate, pipe: Connection) -> RTCPeerConnection:
     peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
-    transceiver = peer.addTransceiver(Player(film, lambda at: pipe.send(Began(number, at))), "sendonly")
+    transceiver = peer.addTransceiver(Player(film, rate, lambda at: pipe.send(Began(number, at))), "sendonly")
     codecs = RTCRtpSender.getCapabilities("video").codecs
     transceiver.setCodecPreferences([c for c in codecs if c.name.lower() == film.codec])
     await peer.setLocalDescription(await peer.createOffer())

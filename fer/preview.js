@@ -2,7 +2,7 @@
 // The stream that its frame opens is shown as it is: a second getUserMedia of ours would mute the first on iOS.
 const FRAMES = 'iframe[title*="webrtc_streamer"]';
 
-export default function ({ parentElement }) {
+export default function ({ data, parentElement }) {
   const video = parentElement.querySelector("video");
 
   const show = (stream) => {
@@ -23,9 +23,9 @@ export default function ({ parentElement }) {
         };
       }
       const stream = devices.classmoodStream;
-      if (stream && stream !== video.srcObject) show(stream);
+      if (data.shown && stream && stream !== video.srcObject) show(stream);
     }
-    const live = video.srcObject?.getVideoTracks().some((track) => track.readyState === "live");
+    const live = data.shown && video.srcObject?.getVideoTracks().some((track) => track.readyState === "live");
     video.style.display = live ? "block" : "none";
   };
 

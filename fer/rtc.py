@@ -4,6 +4,7 @@ import asyncio
 import queue
 import random
 import threading
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -24,14 +25,14 @@ def most_bps(width_px: int, fps: int) -> int:
     return int(width_px * width_px * 0.75 * fps * BITS_PER_PIXEL)
 
 
-def tune(width_px: int, fps: int) -> None:
-    """Have all receivers made from now on ask for no more bits than `most_bps`.
+def tune(width_px: int, fps: Callable[[], int]) -> None:
+    """Have all receivers made from now on ask for no more bits than `most_bps`, of as many pictures as are sent now.
 
     A browser on a good network sends 630 kbit/s of 320×240: four times as many packets, each of which costs the
     event loop a tenth of a millisecond, and twice the time for decoding.
     """
     parts: Any = rtcrtpreceiver
-    parts.RemoteBitrateEstimator = partial(_Estimator, most_bps(width_px, fps))
+    parts.RemoteBitrateEstimator = partial(_Estimator, lambda: most_bps(width_px, fps()))
     parts.decoder_worker = _decode
     be_patient()
 
@@ -77,9 +78,9 @@ async def _query_consent(connection: Any) -> None:
 
 
 class _Estimator(RemoteBitrateEstimator):
-    """An estimate of the bandwidth that never exceeds `most_bps`, told once a second unless it falls."""
+    """An estimate of the bandwidth that never exceeds `most_bps()`, told once a second unless it falls."""
 
-    def __init__(self, most_bps: int) -> None:
+    def __init__(self, most_bps: Callable[[], int]) -> None:
         super().__init__()
         self._most_bps, self._told_bps, self._told_ms = most_bps, 0, 0
 
@@ -89,7 +90,7 @@ class _Estimator(RemoteBitrateEstimator):
         found = super().add(arrival_time_ms, abs_send_time, payload_size, ssrc)
         if found is None:
             return None
-        bps = min(found[0], self._most_bps)
+        bps = min(found[0], self._most_bps())
         if bps >= self._told_bps and 0 <= arrival_time_ms - self._told_ms < REPEAT_MS:
             return None
         self._told_bps, self._told_ms = bps, arrival_time_ms

@@ -199,7 +199,7 @@ def _visitor() -> str:
 @st.cache_resource(show_spinner=False)
 def pace() -> Pace:
     """How often all students of this process are analysed."""
-    made = Pace(settings().analyses_per_s)
+    made = Pace(settings().analyses_per_s, settings().camera_fps)
     _watch().add(made)
     return made
 

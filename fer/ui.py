@@ -122,11 +122,19 @@ def _taken_apart(drawn: alt.Chart | alt.LayerChart) -> tuple[Any, dict[str, Any]
     return drawn.data, spec
 
 
-def own_picture() -> None:
-    """The visitor's own camera, mirrored, as their browser sends it; nothing before START and after STOP."""
+def own_picture(shown: bool = True) -> None:
+    """The visitor's own camera, mirrored, as their browser sends it; nothing before START and after STOP.
+
+    Where it is not shown, its stream is still known to `ask_for`.
+    """
     html = '<video muted playsinline aria-label="Your own picture"></video>'
     css = "video { width: 100%; border-radius: 12px; transform: scaleX(-1); display: none; background: #000 }"
-    component("preview", html, css)(key="own_picture")
+    component("preview", html, css)(key=f"own_picture_{shown}", data={"shown": shown})
+
+
+def ask_for(fps: int) -> None:
+    """Have the visitor's browser send so many pictures a second of the camera that `own_picture` knows."""
+    component("frame_rate", "<span></span>")(key="frame_rate", data={"fps": fps})
 
 
 def camera_status(seen: Snapshot, active: bool) -> str:

@@ -93,8 +93,7 @@ if stream is not None:
             help="Sends the picture back to you with the reading drawn on it. Switching it stops the camera: "
             "press START again.",
         )
-        if not stream.overlay:
-            ui.own_picture()
+        ui.own_picture(shown=not stream.overlay)
         context = live.camera("camera", stream, settings)
         active = context.state.playing or context.state.signalling
         if not active:
@@ -139,6 +138,7 @@ def own_part() -> None:
         leave(f"The class has ended. {'Your camera is off. ' if stream else ''}Thank you for taking part.")
     if stream is not None:
         stream.paused = current.paused
+        ui.ask_for(stream.pace.fps)
         show_reading()
     ui_student.self_report(room, attendance)
     ui_seat.keep(ui_seat.Seat(room.code, stream is not None, own_ids()))

@@ -20,6 +20,13 @@ from tests.fakes import bucket
 
 pytestmark = b.MARKS
 DRAWN = "canvas, svg.marks"
+# How many pictures a video shows in two seconds.
+PICTURES = """video => new Promise(done => {
+    let n = 0;
+    const count = () => { n += 1; video.requestVideoFrameCallback(count); };
+    video.requestVideoFrameCallback(count);
+    setTimeout(() => done(n), 2000);
+})"""
 
 
 @pytest.fixture(scope="module")
@@ -180,6 +187,23 @@ def test_the_overlay_sends_the_picture_back_and_the_own_picture_is_shown_without
     b.wait_for(lambda: returned.evaluate("video => video.videoWidth") > 0, 20, "the picture to come back")
     expect(student.get_by_text("Only you see this")).to_be_visible()
     student.screenshot(path=b.screenshot("overlay-desktop"))
+
+
+def test_a_server_that_is_late_asks_browsers_for_fewer_pictures(
+    chromium: Browser, pages: list[Page], tmp_path: Path
+) -> None:
+    # Every process of this server begins with a governor for which anything is late.
+    (tmp_path / "sitecustomize.py").write_text("from fer import governor\ngovernor.LATE_S = governor.EASY_S = 0.0\n")
+    with b.running_app(tmp_path, FER_MIN_GROUP="1", PYTHONPATH=f"{tmp_path}{os.pathsep}{b.ROOT}") as late:
+        room = a_class(chromium, pages, late)
+        student = a_student(chromium, pages, late, room.code)
+        expect(student.get_by_text("Only you see this")).to_be_visible()
+        picture = student.get_by_label("Your own picture")
+        expect(room.page.get_by_text("Many cameras are on")).to_be_visible()
+        b.wait_for(lambda: 0 < picture.evaluate(PICTURES) <= 6, 60, "two pictures a second")
+        assert picture.evaluate("video => [video.videoWidth, video.videoHeight]") == [320, 240]
+        expect(student.get_by_text("Only you see this")).to_be_visible()
+        b.expect_figures(room, 1, 1)
 
 
 def test_a_class_that_ends_turns_the_cameras_off(chromium: Browser, pages: list[Page], app: b.App) -> None:

@@ -28,7 +28,7 @@ def make(*script: list[Face]) -> tuple[EmojiStream, Clock, list[FakeDetector]]:
         made[-1].full_every_s = 0.0  # a fake that is asked about a part of the picture would answer for all of it
         return Pipeline(made[-1], FakeClassifier(), Options())
 
-    return EmojiStream(pipeline, Pace(2.0), clock=clock), clock, made
+    return EmojiStream(pipeline, Pace(2.0, 8), clock=clock), clock, made
 
 
 def after(stream: EmojiStream, clock: Clock, picture: Frame, n: int = 20) -> Frame:

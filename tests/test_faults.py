@@ -176,7 +176,7 @@ def stream(written: list[str]) -> StudentStream:
     def pipeline() -> Pipeline:
         return Pipeline(FakeDetector([square(50, 50)]), FakeClassifier(), Options())
 
-    return StudentStream(pipeline, Sink(SqlStore), 1, Pace(1000.0))  # type: ignore[arg-type]
+    return StudentStream(pipeline, Sink(SqlStore), 1, Pace(1000.0, 8))  # type: ignore[arg-type]
 
 
 def encoded(

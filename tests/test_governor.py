@@ -2,7 +2,7 @@
 
 import pytest
 
-from fer.governor import EASY_S, LATE_S, LEAST_PER_S, next_rate
+from fer.governor import EASY_S, LATE_S, LEAST_FPS, LEAST_PER_S, next_fps, next_rate
 
 
 def after(seconds: int, rate: float, late_s: float, wanted: float = 2.0) -> float:
@@ -48,3 +48,13 @@ def test_it_settles_at_what_a_machine_can_do(most_per_s: float) -> None:
             done.append(rate * students)
             assert late_s < 1.0
     assert 0.6 * most_per_s < sum(done) / len(done) <= 1.05 * most_per_s
+
+
+def test_pictures_are_asked_for_in_step_with_the_rate_and_never_fewer_than_tracking_needs() -> None:
+    asked = [next_fps(rate, 2.0, 8) for rate in (2.0, 1.9, 1.5, 1.0, 0.5, 0.2)]
+    assert asked == [8, 8, 6, 4, LEAST_FPS, LEAST_FPS]
+
+
+@pytest.mark.parametrize("rate", [0.2, 2.0])
+def test_a_camera_that_sends_fewer_already_is_asked_for_no_more(rate: float) -> None:
+    assert next_fps(rate, 2.0, 1) == 1

@@ -86,7 +86,7 @@ def make(*script: list[object], again: bool = False) -> tuple[StudentStream, Fak
         lambda: Pipeline(detector, FakeClassifier(), Options()),
         writer,
         7,
-        Pace(2.0),
+        Pace(2.0, 8),
         lambda: page[0],
         clock,
         again=again,
@@ -238,6 +238,19 @@ def test_a_stream_ends_when_its_page_is_gone_and_its_pictures_have_stopped(
     clock.now += silent_s
     stream.check()
     assert (writer.left == stream.stream_ids) is ended
+
+
+def test_a_picture_every_half_second_is_not_silence() -> None:
+    stream, writer, clock = make()
+    stream.pace.per_s = 0.2  # two pictures a second are asked for
+    stream.on_frame(video(noisy()))
+    stream.page[0] = False  # type: ignore[attr-defined]
+    clock.now += 0.6
+    stream.check()
+    assert writer.left == []
+    clock.now += 0.6
+    stream.check()
+    assert writer.left == stream.stream_ids
 
 
 def test_no_thread_is_started_by_a_stream() -> None:
@@ -475,7 +488,7 @@ def test_what_nobody_holds_any_more_is_not_looked_after(watch: Watch) -> None:
 
 def test_a_paused_stream_reads_no_picture_and_stays_connected_without_a_face() -> None:
     detector, classifier, writer, clock = FakeDetector([square(50, 50)]), FakeClassifier(), FakeWriter(), Clock()
-    stream = StudentStream(lambda: Pipeline(detector, classifier, Options()), writer, 7, Pace(2.0), clock=clock)
+    stream = StudentStream(lambda: Pipeline(detector, classifier, Options()), writer, 7, Pace(2.0, 8), clock=clock)
 
     def send(pictures: int) -> None:
         for _ in range(pictures):
@@ -500,7 +513,7 @@ def test_a_paused_stream_reads_no_picture_and_stays_connected_without_a_face() -
 
 def test_a_stream_that_connects_while_it_is_paused_reads_not_even_its_first_picture() -> None:
     detector, classifier, writer = FakeDetector([square(50, 50)]), FakeClassifier(), FakeWriter()
-    stream = StudentStream(lambda: Pipeline(detector, classifier, Options()), writer, 7, Pace(2.0), clock=Clock())
+    stream = StudentStream(lambda: Pipeline(detector, classifier, Options()), writer, 7, Pace(2.0, 8), clock=Clock())
     stream.paused = True
     stream.on_frame(video(noisy()))
     assert (detector.asked, classifier.calls, writer.buckets) == ([], [], [])
@@ -653,18 +666,19 @@ def seconds_of(pace: Pace, clock: Clock, seconds: int, late_s: float) -> None:
 
 def test_the_pace_falls_while_analyses_wait_and_comes_back() -> None:
     clock = Clock()
-    pace = Pace(2.0, clock)
+    pace = Pace(2.0, 8, clock)
     seconds_of(pace, clock, 5, 0.0)
     assert pace.per_s == 2.0 and not pace.lowered
     seconds_of(pace, clock, 20, 1.0)
     assert pace.per_s == 0.2 and pace.lowered
+    assert pace.fps == 2  # browsers are asked for fewer pictures as well
     seconds_of(pace, clock, 20, 0.0)
-    assert pace.per_s == 2.0 and not pace.lowered
+    assert pace.per_s == 2.0 and pace.fps == 8 and not pace.lowered
 
 
 def test_the_pace_falls_while_the_event_loop_does_not_answer() -> None:
     clock, asked = Clock(), []
-    pace = Pace(2.0, clock)
+    pace = Pace(2.0, 8, clock)
     pace.loop = SimpleNamespace(call_soon_threadsafe=asked.append, is_closed=lambda: False)  # type: ignore[assignment]
     for _ in range(6):
         pace.check()
@@ -708,7 +722,7 @@ def test_a_sink_hands_on_pictures_and_the_end_of_the_connection(turns: Turns) ->
 
 def test_cameras_are_counted_while_their_pages_are_open(watch: Watch) -> None:
     students = [make()[0] for _ in range(4)]
-    for one in (*students, Student().attendance, Pace(2.0)):
+    for one in (*students, Student().attendance, Pace(2.0, 8)):
         watch.add(one)
     students[0].page[0] = False  # type: ignore[attr-defined]
     students[1].stop()
@@ -718,7 +732,7 @@ def test_cameras_are_counted_while_their_pages_are_open(watch: Watch) -> None:
 def test_a_mirror_counts_as_ten_cameras_while_it_is_connected(watch: Watch) -> None:
     page = [True]
     mirror = EmojiStream(
-        lambda: Pipeline(FakeDetector([]), FakeClassifier(), Options()), Pace(2.0), lambda: page[0], Clock()
+        lambda: Pipeline(FakeDetector([]), FakeClassifier(), Options()), Pace(2.0, 8), lambda: page[0], Clock()
     )
     watch.add(mirror)
     assert not watch.full(50, 50) and watch.connected() == (0, 0)  # the page is open, and nobody has pressed START
@@ -732,7 +746,7 @@ def test_a_mirror_counts_as_ten_cameras_while_it_is_connected(watch: Watch) -> N
 def test_a_camera_of_any_kind_is_ended_when_its_page_is_gone_and_its_pictures_have_stopped() -> None:
     page, clock = [True], Clock()
     mirror = EmojiStream(
-        lambda: Pipeline(FakeDetector([]), FakeClassifier(), Options()), Pace(2.0), lambda: page[0], clock
+        lambda: Pipeline(FakeDetector([]), FakeClassifier(), Options()), Pace(2.0, 8), lambda: page[0], clock
     )
     mirror.on_frame(video(noisy()))
     page[0] = False
@@ -744,7 +758,7 @@ def test_a_camera_of_any_kind_is_ended_when_its_page_is_gone_and_its_pictures_ha
 
 
 def test_a_pace_lowers_every_rate_by_the_same_share() -> None:
-    pace = Pace(2.0)
+    pace = Pace(2.0, 8)
     assert (pace.of(), pace.of(8.0)) == (2.0, 8.0)
     pace.per_s = 0.5
     assert (pace.of(), pace.of(8.0)) == (0.5, 2.0)
@@ -753,7 +767,7 @@ def test_a_pace_lowers_every_rate_by_the_same_share() -> None:
 def test_what_a_sitting_saw_outlasts_its_connection_and_reaches_no_class(turns: Turns) -> None:
     clock, detector = Clock(), FakeDetector([square(50, 50)])
     detector.full_every_s = 0.0  # a fake that is asked about a part of the picture would answer for all of it
-    stream = SittingStream(lambda: Pipeline(detector, FakeClassifier(), Options()), Pace(2.0), clock=clock)
+    stream = SittingStream(lambda: Pipeline(detector, FakeClassifier(), Options()), Pace(2.0, 8), clock=clock)
     for _ in range(16):
         stream.offer(video(noisy()))
         while turns.waiting:

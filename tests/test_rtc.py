@@ -29,7 +29,7 @@ def restored() -> Iterator[None]:
 
 
 def test_a_browser_is_told_to_send_no_more_than_its_pictures_need_and_not_more_often_than_needed() -> None:
-    rtc.tune(320, 8)
+    rtc.tune(320, lambda: 8)
     estimator = rtcrtpreceiver.RemoteBitrateEstimator()
     told = []
     for at_ms in range(0, 10_000, 10):  # 960 kbit/s arrive in time
@@ -37,6 +37,20 @@ def test_a_browser_is_told_to_send_no_more_than_its_pictures_need_and_not_more_o
             told.append((at_ms, *answer))
     assert {(bps, tuple(ssrcs)) for _, bps, ssrcs in told} == {(rtc.most_bps(320, 8), (7,))}
     assert 6 <= len(told) <= 10  # aiortc has no estimate in the first three seconds
+
+
+def test_who_is_asked_for_fewer_pictures_is_told_at_once_to_send_fewer_bits() -> None:
+    fps = [8]
+    rtc.tune(320, lambda: fps[0])
+    estimator = rtcrtpreceiver.RemoteBitrateEstimator()
+    told = []
+    for at_ms in range(0, 10_000, 10):
+        if at_ms == 6000:
+            fps[0] = 2
+        if answer := estimator.add(at_ms, (at_ms * 2**18 // 1000) & 0xFFFFFF, 1200, 7):
+            told.append((at_ms, answer[0]))
+    first = next(at_ms for at_ms, bps in told if bps == rtc.most_bps(320, 2))
+    assert 6000 <= first < 7000 and {bps for at_ms, bps in told if at_ms > first} == {rtc.most_bps(320, 2)}
 
 
 def test_a_larger_picture_may_take_more() -> None:
