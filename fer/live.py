@@ -430,7 +430,7 @@ class Watch:
     """Looks after all streams and pages of the process from one thread: ends those whose browser is gone."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock, self._over = threading.Lock(), threading.Event()
         self._streams: weakref.WeakSet[CameraStream | Attendance | Pace] = weakref.WeakSet()
         self._thread = threading.Thread(target=self._work, name="fer-watch", daemon=True)
 
@@ -438,8 +438,8 @@ class Watch:
         """Look after `stream` for as long as anybody holds it."""
         with self._lock:
             self._streams.add(stream)
-        if not self._thread.is_alive():
-            self._thread.start()
+            if self._thread.ident is None:
+                self._thread.start()
 
     def connected(self) -> tuple[int, int]:
         """How many places connected cameras have in this process, and how many students' pages are open."""
@@ -453,7 +453,8 @@ class Watch:
         return taken + min(places, capacity) > capacity
 
     def stop(self) -> None:
-        """The process ends: everybody leaves."""
+        """The process ends: everybody leaves, and nobody is looked after any more."""
+        self._over.set()
         for held in self._held():
             if isinstance(held, CameraStream):
                 held.stop()
@@ -473,9 +474,8 @@ class Watch:
                 log.exception("a stream could not be looked after")
 
     def _work(self) -> None:
-        while True:
+        while not self._over.wait(WATCH_S):
             self.check()
-            time.sleep(WATCH_S)
 
 
 class Sink:

@@ -192,6 +192,7 @@ class _Server:
         self.loop.call_soon_threadsafe(self.loop.stop)
         for thread in self.threads:
             thread.join(10)
+        self.watch.stop()
         self.writer.close()
 
     def _run_loop(self) -> None:

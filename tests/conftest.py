@@ -1,6 +1,7 @@
 """What several test modules share: a real face, and the files that are not part of the repository."""
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,6 +31,14 @@ def pages_without_keras() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(script_runner, "_clean_problem_modules", lambda: None)
         yield
+
+
+@pytest.fixture(autouse=True)
+def the_same_main() -> Iterator[None]:
+    """A page that AppTest has run is `__main__` after it: processes that are spawned later would run it again."""
+    main = sys.modules["__main__"]
+    yield
+    sys.modules["__main__"] = main
 
 
 @pytest.fixture

@@ -122,7 +122,7 @@ def page(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[AppTest]:
     settings = asked[-1][2]
     assert (settings.camera_width, settings.camera_fps) == (640, 20)  # type: ignore[attr-defined]
     yield opened
-    server.writer().close()
+    server.close()
     server.st.cache_resource.clear()
 
 

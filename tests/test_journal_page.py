@@ -43,7 +43,7 @@ def fresh_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[N
     monkeypatch.setattr(classify, "load", lambda name: fake)
     st.cache_resource.clear()
     yield
-    server.writer().close()
+    server.close()
     st.cache_resource.clear()
 
 

@@ -36,7 +36,7 @@ def fresh_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[N
     )
     st.cache_resource.clear()
     yield
-    server.writer().close()
+    server.close()
     st.cache_resource.clear()
 
 

@@ -172,7 +172,8 @@ def test_the_floor_is_the_least_at_which_hardly_any_view_shows_a_face() -> None:
         def candidates(self, frame: Frame) -> list[Face]:
             return [square(0, 0, score=score) for score in [self._left.pop(0)] if score]
 
-    views = [np.zeros((224, 224), np.uint8)] * 1000
-    some, none = Scripted(0.9, 0.8, 0.7, *[0.1] * 997), Scripted(*[0.0] * 1000)
+    many = round(2 / tiny_training.FALSE_SHARE)  # two of them may show a face
+    views = [np.zeros((224, 224), np.uint8)] * many
+    some, none = Scripted(0.9, 0.8, 0.7, *[0.1] * (many - 3)), Scripted(*[0.0] * many)
     assert tiny_training._floor(some, views) == pytest.approx(0.701)  # type: ignore[arg-type]
     assert tiny_training._floor(none, views) == tiny_training.LEAST_FLOOR  # type: ignore[arg-type]
