@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+import itertools
 import logging
 import math
 import os
@@ -45,6 +46,7 @@ HEARD_S = 2.0  # how often a page without a camera says that it is there
 GONE_S = 10.0  # a network that changes closes a page's connection for less
 CONNECT_S = 20.0  # WebRTC connects in 2–3 s; after so long it will not
 NO_PICTURE: Frame = np.zeros((48, 64, 3), np.uint8)
+GOLDEN_RATIO = (math.sqrt(5) - 1) / 2
 STALE_S = 8.0  # an analysis may be five seconds away, see governor
 
 STRETCHED = np.clip(np.rint((np.arange(256) - 16) * 255 / 219), 0, 255).astype(np.uint8)  # 16..235 → 0..255
@@ -67,17 +69,30 @@ class Snapshot:
 class Pace:
     """How often students' pictures are sent and analysed: as wanted, less often while the process is late (governor).
 
-    `waited` may be called from any thread; `check` by Watch, ten times a second. Two things can be late: an
-    analysis, which waits for a thread of POOL, and `loop`, the event loop that the pictures come by.
+    A stream is due once in each of its turns, which begin at another moment than those of all other streams: due
+    together, they would wait for each other. `turn` and `waited` may be called from any thread; `check` by Watch, ten
+    times a second. Two things can be late: an analysis, which waits for a thread of POOL, and `loop`, the event loop
+    that the pictures come by.
     """
 
     def __init__(self, wanted_per_s: float, most_fps: int, clock: Callable[[], float] = time.monotonic) -> None:
-        self.wanted_per_s = self.per_s = wanted_per_s
-        self.most_fps = most_fps
+        self.wanted_per_s, self.most_fps = wanted_per_s, most_fps
+        self._course = 0.0, clock(), wanted_per_s  # turns so far, since when, per second; replaced as a whole
+        self._streams = itertools.count()
         self.loop: asyncio.AbstractEventLoop | None = None
         self._clock, self._judged_at = clock, -math.inf
         self._late_s: dict[str, list[float]] = {"pool": [], "loop": []}
         self._asked_at: float | None = None
+
+    @property
+    def per_s(self) -> float:
+        """How often each student's picture is analysed now."""
+        return self._course[2]
+
+    @per_s.setter
+    def per_s(self, per_s: float) -> None:
+        now = self._clock()
+        self._course = self._turns(now), now, per_s
 
     @property
     def lowered(self) -> bool:
@@ -89,9 +104,17 @@ class Pace:
         """How many pictures a second are asked of a student's camera."""
         return next_fps(self.per_s, self.wanted_per_s, self.most_fps)
 
-    def of(self, wanted_per_s: float | None = None) -> float:
-        """The rate of a stream that wants another one than students have: lowered by as much as theirs is."""
-        return self.per_s * (wanted_per_s or self.wanted_per_s) / self.wanted_per_s
+    def new_phase(self) -> float:
+        """When a new stream's turns begin, 0..1 of one: far from those of all before (Kronecker's sequence)."""
+        return next(self._streams) * GOLDEN_RATIO % 1
+
+    def turn(self, phase: float, wanted_per_s: float | None = None) -> int:
+        """The number of a stream's present turn. One that wants another rate than students is lowered as they are."""
+        return math.floor(self._turns(self._clock()) * (wanted_per_s or self.wanted_per_s) / self.wanted_per_s + phase)
+
+    def _turns(self, now: float) -> float:
+        turns, since, per_s = self._course
+        return turns + (now - since) * per_s
 
     def waited(self, seconds: float, what: str = "pool") -> None:
         """Something began that much later than it could have."""
@@ -163,7 +186,7 @@ class CameraStream:
         self.arrived = 0
         self.stopped = False
         self._connected = self._waiting = False
-        self._due_at = -math.inf
+        self._phase, self._turn = pace.new_phase(), 0
 
     def offer(self, frame: av.VideoFrame) -> None:
         """Take a picture, and have it or a newer one analysed soon if it is time to; returns at once."""
@@ -233,11 +256,10 @@ class CameraStream:
         now = self._clock()
         self._newest = _Picture(frame, now)
         self.arrived += 1
-        early_s, interval_s = self._due_at - now, 1 / self.pace.of(self.per_s)
-        if self.stopped or (self._connected and 0 < early_s <= interval_s):
+        turn = self.pace.turn(self._phase, self.per_s)
+        if self.stopped or (self._connected and turn == self._turn):
             return False
-        # The next is due an interval after this one was, not after it came: else the wait for a picture adds up.
-        self._due_at = (self._due_at if abs(early_s) < interval_s else now) + interval_s
+        self._turn = turn
         return True
 
     def _read(self, newest: _Picture) -> None:

@@ -28,7 +28,7 @@ def make(*script: list[Face]) -> tuple[EmojiStream, Clock, list[FakeDetector]]:
         made[-1].full_every_s = 0.0  # a fake that is asked about a part of the picture would answer for all of it
         return Pipeline(made[-1], FakeClassifier(), Options())
 
-    return EmojiStream(pipeline, Pace(2.0, 8), clock=clock), clock, made
+    return EmojiStream(pipeline, Pace(2.0, 8, clock), clock=clock), clock, made
 
 
 def after(stream: EmojiStream, clock: Clock, picture: Frame, n: int = 20) -> Frame:
@@ -52,9 +52,9 @@ def test_the_picture_comes_back_mirrored_with_an_emoji_where_the_face_is_in_it()
 
 def test_it_is_analysed_in_its_time_and_drawn_each_time() -> None:
     stream, clock, made = make([square(20, 50)], [square(220, 50)])
-    pictures = [after(stream, clock, noisy(), 1) for _ in range(5)]
+    pictures = [after(stream, clock, noisy(), 1) for _ in range(4)]
     assert len(made[0].asked) == 2
-    assert [(one != other).any() for one, other in pairwise(pictures)] == [False, False, True, True]
+    assert [(one != other).any() for one, other in pairwise(pictures)] == [False, True, True]
 
 
 @pytest.mark.parametrize(("lowered", "analysed"), [(1.0, 32), (0.5, 16), (0.1, 4)])

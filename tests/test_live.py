@@ -86,7 +86,7 @@ def make(*script: list[object], again: bool = False) -> tuple[StudentStream, Fak
         lambda: Pipeline(detector, FakeClassifier(), Options()),
         writer,
         7,
-        Pace(2.0, 8),
+        Pace(2.0, 8, clock),
         lambda: page[0],
         clock,
         again=again,
@@ -488,7 +488,8 @@ def test_what_nobody_holds_any_more_is_not_looked_after(watch: Watch) -> None:
 
 def test_a_paused_stream_reads_no_picture_and_stays_connected_without_a_face() -> None:
     detector, classifier, writer, clock = FakeDetector([square(50, 50)]), FakeClassifier(), FakeWriter(), Clock()
-    stream = StudentStream(lambda: Pipeline(detector, classifier, Options()), writer, 7, Pace(2.0, 8), clock=clock)
+    pace = Pace(2.0, 8, clock)
+    stream = StudentStream(lambda: Pipeline(detector, classifier, Options()), writer, 7, pace, clock=clock)
 
     def send(pictures: int) -> None:
         for _ in range(pictures):
@@ -746,7 +747,7 @@ def test_a_mirror_counts_as_ten_cameras_while_it_is_connected(watch: Watch) -> N
 def test_a_camera_of_any_kind_is_ended_when_its_page_is_gone_and_its_pictures_have_stopped() -> None:
     page, clock = [True], Clock()
     mirror = EmojiStream(
-        lambda: Pipeline(FakeDetector([]), FakeClassifier(), Options()), Pace(2.0, 8), lambda: page[0], clock
+        lambda: Pipeline(FakeDetector([]), FakeClassifier(), Options()), Pace(2.0, 8, clock), lambda: page[0], clock
     )
     mirror.on_frame(video(noisy()))
     page[0] = False
@@ -758,16 +759,43 @@ def test_a_camera_of_any_kind_is_ended_when_its_page_is_gone_and_its_pictures_ha
 
 
 def test_a_pace_lowers_every_rate_by_the_same_share() -> None:
-    pace = Pace(2.0, 8)
-    assert (pace.of(), pace.of(8.0)) == (2.0, 8.0)
+    clock = Clock()
+    pace = Pace(2.0, 8, clock)
+
+    def turns_in_ten_seconds() -> tuple[int, int]:
+        before = pace.turn(0.5), pace.turn(0.5, 8.0)
+        clock.now += 10.0
+        return pace.turn(0.5) - before[0], pace.turn(0.5, 8.0) - before[1]
+
+    assert turns_in_ten_seconds() == (20, 80)
     pace.per_s = 0.5
-    assert (pace.of(), pace.of(8.0)) == (0.5, 2.0)
+    assert turns_in_ten_seconds() == (5, 20)
+
+
+@pytest.mark.parametrize("students", [3, 10, 50, 150])
+def test_students_are_due_apart_from_each_other_however_many_they_are(students: int) -> None:
+    pace = Pace(2.0, 8)
+    phases = sorted(pace.new_phase() for _ in range(students))
+    gaps = np.diff([*phases, phases[0] + 1])
+    assert gaps.min() > 0.38 / students and gaps.max() < 2.7 / students
+
+
+@pytest.mark.parametrize("per_s", [0.2, 1.9, 2.0])
+def test_a_new_rate_makes_nobody_due_at_once_and_sets_nobody_back(per_s: float) -> None:
+    clock = Clock()
+    pace = Pace(2.0, 8, clock)
+    pace.per_s = 0.7
+    clock.now += 1234.5
+    phases = [pace.new_phase() for _ in range(50)]
+    before = [pace.turn(phase) for phase in phases]
+    pace.per_s = per_s
+    assert [pace.turn(phase) for phase in phases] == before
 
 
 def test_what_a_sitting_saw_outlasts_its_connection_and_reaches_no_class(turns: Turns) -> None:
     clock, detector = Clock(), FakeDetector([square(50, 50)])
     detector.full_every_s = 0.0  # a fake that is asked about a part of the picture would answer for all of it
-    stream = SittingStream(lambda: Pipeline(detector, FakeClassifier(), Options()), Pace(2.0, 8), clock=clock)
+    stream = SittingStream(lambda: Pipeline(detector, FakeClassifier(), Options()), Pace(2.0, 8, clock), clock=clock)
     for _ in range(16):
         stream.offer(video(noisy()))
         while turns.waiting:
