@@ -29,14 +29,20 @@ STACK = ("happy", "surprise", "neutral", UNCERTAIN, "sad", "fear", "disgust", "a
 Marks: TypeAlias = Sequence[tuple[float, str]]  # minutes on the time axis, and what was marked there
 
 
+def shares(mean_probs: NDArray[Any], uncertain: bool = True) -> pd.DataFrame:
+    """What `bars` draws, a row per expression; `uncertain` adds what is missing from 1."""
+    found = [*map(float, mean_probs), uncertain_share(np.asarray(mean_probs, np.float64))]
+    names = SHOWN if uncertain else LABELS
+    data = pd.DataFrame({"expression": names, "share": found[: len(names)]})
+    data["name"] = [f"{EMOJI[label]} {label}" for label in names]
+    return data
+
+
 def bars(mean_probs: NDArray[Any], uncertain: bool = True) -> alt.Chart:
     """One bar per expression, 0..100%; `uncertain` adds what is missing from 1."""
-    shares = [*map(float, mean_probs), uncertain_share(np.asarray(mean_probs, np.float64))]
     names = SHOWN if uncertain else LABELS
-    data = pd.DataFrame({"expression": names, "share": shares[: len(names)]})
-    data["name"] = [f"{EMOJI[label]} {label}" for label in names]
     drawn: alt.Chart = (
-        alt.Chart(data)
+        alt.Chart(shares(mean_probs, uncertain))
         .mark_bar(cornerRadiusEnd=3)
         .encode(
             x=alt.X("share:Q", title=None, scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(format="%", tickCount=5)),

@@ -1,6 +1,7 @@
 """The live path under load: real peers on one side, the server's side of the student page on the other."""
 
 import asyncio
+import logging
 import tempfile
 import threading
 import time
@@ -234,6 +235,8 @@ def run(settings: Settings, film: Film, students: Sequence[int], seconds: float)
 
 @contextmanager
 def _server(settings: Settings) -> Iterator[_Server]:
+    for name in ("scriptrunner_utils.script_run_context", "caching.cache_data_api"):
+        logging.getLogger(f"streamlit.runtime.{name}").disabled = True  # that no page runs this, for every student
     meter, choice, model = _Meter(), detect.choose(settings), classify.load(settings.model)
     classifier, options = _Classifier(model, meter), Options.of(settings, model.card)
     detector = _Detector(PerThread(lambda: choice.create(settings)), meter)

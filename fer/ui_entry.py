@@ -172,7 +172,7 @@ def _read_and_say(who: Keeper, seen: Likeness, certain: bool, key: str) -> None:
         st.image(seen.picture, channels="BGR", width=112, alt="Your face, as it was found")
         st.markdown(f"Read as **{ui.expression(LABELS[likeliest])}** by {by}{sure}.", width="stretch")
     if len(each) == 1:
-        ui.chart(charts.bars(own, uncertain=False), "journal_bars")
+        ui.bars(own, "journal_bars", uncertain=False)
     else:
         spread = each.std(0)
         ui.chart(charts.ranges(own, np.maximum(own - spread, 0), np.minimum(own + spread, 1)), "journal_ranges")

@@ -118,7 +118,7 @@ def overview(who: Keeper, entries: Sequence[Entry]) -> None:
         st.caption("The darker a day, the more entries; the emoji is what most of them show.")
     with right:
         st.markdown("**All entries, as you named them**")
-        ui.chart(charts.bars(journal.shares(entries), uncertain=False), "journal_shares")
+        ui.bars(journal.shares(entries), "journal_shares", uncertain=False)
 
 
 # The keeper's own model.

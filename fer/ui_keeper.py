@@ -22,7 +22,7 @@ from fer.store.journals import MAX_NAME, MAX_PASSPHRASE, MIN_PASSPHRASE, Journal
 from fer.types import Head, Keeper, Reading
 
 IDLE_S = 30 * 60.0
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 state = st.session_state
 
 
@@ -106,7 +106,7 @@ def _to_provider() -> None:
     try:
         st.login()
     except StreamlitAuthError:
-        logger.exception("[auth] in Streamlit's secrets cannot be used")
+        log.exception("[auth] in Streamlit's secrets cannot be used")
         state.journal_message = "Signing in is not set up as it should be: this server's log says what is missing."
 
 

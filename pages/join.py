@@ -1,6 +1,6 @@
 import streamlit as st
 
-from fer import charts, demo, live, server, ui, ui_keeper, ui_seat, ui_student
+from fer import demo, live, server, ui, ui_keeper, ui_seat, ui_student
 
 ui.begin()
 
@@ -116,7 +116,7 @@ def show_reading() -> None:
         st.caption(f":green[●] Live{f', with {others} more in the picture' if others else ''}. Only you see this.")
         if main is not seen.readings[0]:
             st.caption("Read by the model of your journal; the class gets the general model's reading.")
-        ui.chart(charts.bars(main.probs, uncertain=False), "own_bars")
+        ui.bars(main.probs, "own_bars", uncertain=False)
     else:
         ui.show_status(shown, SENTENCES)
     ui_student.own_timeline(seen.readings, seen.at)

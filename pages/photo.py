@@ -3,7 +3,7 @@ from functools import partial
 
 import streamlit as st
 
-from fer import album, charts, photo, server, ui, ui_photo
+from fer import album, photo, server, ui, ui_photo
 from fer.aggregate import uncertain_share
 
 ui.begin()
@@ -59,7 +59,7 @@ if n_faces > 1:
     mean, figures = st.columns([3, 2], gap="large")
     with mean:
         st.markdown("**What they show on average**")
-        ui.chart(charts.bars(shares), "photo_mean")
+        ui.bars(shares, "photo_mean")
     with figures, st.container(horizontal=True):
         st.metric("Faces", n_faces, width=110)
         st.metric("Pictures", len(photos), width=110)

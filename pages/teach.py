@@ -219,9 +219,9 @@ def board() -> None:
     with left:
         st.markdown("**Mood now**" if room.ended_at is None else "**Mood of the whole class**")
         if room.ended_at is None and current is not None:
-            ui.chart(charts.bars(current), "mood_bars")
+            ui.bars(current, "mood_bars")
         elif room.ended_at is not None and slots:
-            ui.chart(charts.bars(overall(slots)), "mood_bars")
+            ui.bars(overall(slots), "mood_bars")
         else:
             waiting = view.withheld or "The first readings are being gathered."
             st.info(waiting if room.ended_at is None else "There was no moment with enough students to show.")
