@@ -3,6 +3,7 @@
 import io
 import zipfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -235,6 +236,7 @@ class Sat:
         self.now, self.shown = server.now(), SimpleNamespace(playing=False, signalling=False)
         monkeypatch.setattr(server, "now", lambda: self.now)
         monkeypatch.setattr(live, "camera", lambda *_: SimpleNamespace(state=self.shown))
+        monkeypatch.setattr(server, "Pace", partial(live.Pace, clock=lambda: self.now))
         monkeypatch.setattr(live.Pace, "check", lambda pace: None)
         self.page = make()
         next(one for one in self.page.segmented_control if one.label == "Source").set_value("5 seconds").run()
