@@ -570,7 +570,7 @@ def camera(key: str, stream: CameraStream, settings: Settings) -> Any:
     from streamlit_webrtc.eventloop import get_global_event_loop
 
     stream.pace.loop = get_global_event_loop()
-    rtc.tune(settings.camera_width, lambda: _fps(stream, settings))
+    rtc.tune(settings.camera_width, _fps(stream, settings))
     mode = WebRtcMode.SENDRECV if stream.overlay else WebRtcMode.SENDONLY
     width = settings.camera_width
     servers = {"iceServers": [dict(server) for server in stream.ice_servers]}
@@ -599,9 +599,10 @@ def _takes(stream: CameraStream) -> dict[str, Any]:
     return {"sink_video_track": Sink(stream)}
 
 
-def _fps(stream: CameraStream, settings: Settings) -> int:
-    """How many pictures a second its browser is to send now."""
-    return stream.pace.fps if stream.per_s is None else settings.camera_fps
+def _fps(stream: CameraStream, settings: Settings) -> Callable[[], int]:
+    """Tells how many pictures a second its browser is to send now; it does not hold on to the stream."""
+    pace, slowed = stream.pace, stream.per_s is None
+    return lambda: pace.fps if slowed else settings.camera_fps
 
 
 def answer(stream: CameraStream, sdp: str, settings: Settings, loop: Any, relay: Any) -> tuple[Any, str]:
@@ -610,7 +611,7 @@ def answer(stream: CameraStream, sdp: str, settings: Settings, loop: Any, relay:
     from streamlit_webrtc.webrtc import WebRtcWorker
 
     stream.pace.loop = loop
-    rtc.tune(settings.camera_width, lambda: _fps(stream, settings))
+    rtc.tune(settings.camera_width, _fps(stream, settings))
     taken = ("mode", "rtc_configuration", "loop", "relay", "self")
     unused = {name: None for name in inspect.signature(WebRtcWorker).parameters if name not in taken}
     worker: Any = WebRtcWorker(
