@@ -1,7 +1,9 @@
 """The bench of the live path measures real peers: two of them, for a moment."""
 
+import asyncio
 import math
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,21 @@ def test_a_film_has_a_packet_for_each_picture_and_begins_with_a_whole_one(codec:
     film = peers.encode(FILM_FRAMES, codec, 8, 150)
     assert len(film.packets) == len(FILM_FRAMES)
     assert len(film.packets[0]) == max(map(len, film.packets))
+
+
+def test_who_is_asked_for_fewer_pictures_sends_the_next_ones_further_apart() -> None:
+    rate, began = peers.Rate(100.0), list[float]()
+    player = peers.Player(peers.Film("vp8", 100, (b"first", b"second")), rate, began.append)
+
+    async def steps(pictures: int) -> list[float]:
+        at = [(await player.recv()).pts / peers.CLOCK_RATE for _ in range(pictures)]
+        rate.fps = 20.0
+        at += [(await player.recv()).pts / peers.CLOCK_RATE for _ in range(pictures)]
+        return [later - earlier for earlier, later in pairwise(at)]
+
+    found = asyncio.run(steps(4))
+    assert len(began) == 1
+    assert min(found[:3]) > 0.009 and min(found[4:]) > 0.049
 
 
 @pytest.mark.parametrize("codec", ["vp8", "h264"])
